@@ -1,0 +1,65 @@
+"""Minimum description length in machine learning: code lengths of trained models, measured.
+
+>>> import numpy as np, mdl
+>>> w = {"layer": np.linspace(-1.0, 1.0, 1001)}
+>>> length = mdl.measure(w, prior=mdl.Gaussian(), step=2**-6)
+>>> np.array_equal(mdl.decode(mdl.encode(w, prior=mdl.Gaussian(), step=2**-6))["layer"], np.rint(w["layer"] * 64) / 64)
+True
+"""
+
+from mdl.codes.adaptive import KT
+from mdl.errors import MdlError, MessageError, PlatformError
+from mdl.length import CodeLength, compare
+from mdl.lengths.two_part import decode, decode_with_data, encode, encode_with_data, measure, two_part
+from mdl.models import FeedForward, Model, wrap
+from mdl.priors import (
+    Cauchy,
+    Gaussian,
+    GeneralizedGaussian,
+    Hashed,
+    Laplace,
+    Logistic,
+    Mixture,
+    SpikeAndSlab,
+    StudentT,
+    Uniform,
+)
+from mdl.quantize import Codebook, DeadZone, FloatFormat, UniformGrid
+from mdl.weights import Weights, load, save
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "KT",
+    "Cauchy",
+    "CodeLength",
+    "Codebook",
+    "DeadZone",
+    "FeedForward",
+    "FloatFormat",
+    "Gaussian",
+    "GeneralizedGaussian",
+    "Hashed",
+    "Laplace",
+    "Logistic",
+    "MdlError",
+    "MessageError",
+    "Mixture",
+    "Model",
+    "PlatformError",
+    "SpikeAndSlab",
+    "StudentT",
+    "Uniform",
+    "UniformGrid",
+    "Weights",
+    "compare",
+    "decode",
+    "decode_with_data",
+    "encode",
+    "encode_with_data",
+    "load",
+    "measure",
+    "save",
+    "two_part",
+    "wrap",
+]

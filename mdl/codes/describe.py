@@ -1,0 +1,166 @@
+"""Priors, quantisers, likelihoods and codes as bits: what a decoder is told, each bit under the name it is charged to.
+
+A thing is its tag (which class, 5 bits) and then its fields: integers, reals, texts, tuples of reals, or further
+things. The format is append-only: a new class takes the next tag, none changes its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from typing import Any
+
+import numpy as np
+
+from mdl import likelihoods, priors, quantize
+from mdl.codes import Code, adaptive, discretized, integers
+from mdl.codes.coder import Bits, Coder
+from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural, read_real, real_bits
+from mdl.codes.prefix import IntegerCode
+from mdl.errors import CodeError, MdlError, MessageError
+from mdl.priors import Prior
+from mdl.quantize import Quantizer
+
+Described = list[tuple[str, Bits]]
+
+#: (role, class); tag = position. Append only.
+FAMILIES: tuple[tuple[str, type], ...] = (
+    ("prior", priors.Gaussian),
+    ("prior", priors.Laplace),
+    ("prior", priors.Logistic),
+    ("prior", priors.Cauchy),
+    ("prior", priors.StudentT),
+    ("prior", priors.GeneralizedGaussian),
+    ("prior", priors.Uniform),
+    ("prior", priors.SpikeAndSlab),
+    ("prior", priors.Mixture),
+    ("prior", priors.Hashed),
+    ("quantizer", quantize.UniformGrid),
+    ("quantizer", quantize.DeadZone),
+    ("quantizer", quantize.Codebook),
+    ("quantizer", quantize.FloatFormat),
+    ("code", discretized.Discretized),
+    ("code", integers.EliasGamma),
+    ("code", integers.EliasDelta),
+    ("code", integers.EliasOmega),
+    ("code", integers.LogStar),
+    ("code", integers.GolombRice),
+    ("code", integers.Fibonacci),
+    ("code", integers.Rational),
+    ("code", integers.Signed),
+    ("code", adaptive.Dirichlet),
+    ("code", adaptive.TwoLevel),
+    ("likelihood", likelihoods.Bernoulli),
+    ("likelihood", likelihoods.Categorical),
+    ("likelihood", likelihoods.Gaussian),
+    ("likelihood", likelihoods.Poisson),
+)
+TAG_BITS = 5
+_MAX_DEPTH = 4
+_MAX_TEXT = 1 << 16
+_MAX_TUPLE = 1 << 16
+_TAGS = {family: (tag, role) for tag, (role, family) in enumerate(FAMILIES)}
+_ROLES: dict[Any, str] = {Prior: "prior", Quantizer: "quantizer", Code: "code", IntegerCode: "code"}
+_CHARGED_TO = {"prior": "prior", "quantizer": "quantizer", "likelihood": "likelihood", "code": "support"}
+
+
+def describe(thing: object, known: tuple[str, ...] = ()) -> Described:
+    """``(part, bits)`` in reading order; fields named in ``known`` are told apart from it and left out.
+
+    Raises
+    ------
+    CodeError
+        For a class that the format has no tag for.
+    """
+    family = type(thing)
+    if family not in _TAGS:
+        raise CodeError(f"{family.__name__} has no tag in the format: only registered classes can be written")
+    tag, role = _TAGS[family]
+    part = _CHARGED_TO[role]
+    parts: Described = [("choice", fixed_bits(tag, TAG_BITS))]
+    for name, kind in _fields(family):
+        value = getattr(thing, name)
+        if name in known:
+            continue
+        if kind in _WRITERS:
+            parts.append((part, _WRITERS[kind](value)))
+        else:
+            parts += describe(value, known)
+    return parts
+
+
+def read(coder: Coder, role: str, depth: int = 0, **known: object) -> Any:
+    """Read what ``describe`` wrote of a prior, quantizer, code or likelihood; MessageError if it is none."""
+    tag = bits_value(coder.pop_bits(TAG_BITS))
+    actual, family = FAMILIES[tag] if tag < len(FAMILIES) else ("unknown thing", object)
+    if actual != role or depth > _MAX_DEPTH:
+        raise MessageError(f"expected a {role}, got tag {tag} ({actual}) at depth {depth}")
+    fields = {
+        name: known[name]
+        if name in known
+        else _READERS[field](coder)
+        if field in _READERS
+        else read(coder, _ROLES[field], depth + 1, **known)
+        for name, field in _fields(family)
+    }
+    try:
+        return family(**fields)
+    except (MdlError, OverflowError) as error:
+        raise MessageError(f"the message describes an impossible {family.__name__}: {error}") from error
+
+
+@functools.cache
+def _fields(family: Any) -> tuple[tuple[str, Any], ...]:
+    """Name and type of each field, with 'or None' (open until fitted) removed."""
+    hints = typing.get_type_hints(family)
+    return tuple((f.name, _closed(hints[f.name])) for f in dataclasses.fields(family))
+
+
+def _closed(hint: Any) -> Any:
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        (hint,) = (kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    return tuple if typing.get_origin(hint) is tuple else hint
+
+
+def fixed_bits(value: int, width: int) -> Bits:
+    """``value`` as ``width`` bits, the most significant first."""
+    return np.array([value >> shift & 1 for shift in reversed(range(width))], np.uint8)
+
+
+def bits_value(bits: Bits) -> int:
+    """The number that ``fixed_bits`` wrote."""
+    return int("".join(map(str, bits.tolist())) or "0", 2)
+
+
+def text_bits(text: str) -> Bits:
+    """Length in bytes, then UTF-8."""
+    raw = np.frombuffer(text.encode(), np.uint8)
+    return np.concatenate([natural_bits(raw.size), np.unpackbits(raw)])
+
+
+def read_text(coder: Coder) -> str:
+    """Read what ``text_bits`` wrote."""
+    size = read_natural(coder)
+    if size > _MAX_TEXT:
+        raise MessageError(f"expected a text of at most {_MAX_TEXT} bytes, got {size}")
+    try:
+        return np.packbits(coder.pop_bits(8 * size)).tobytes().decode()
+    except UnicodeDecodeError as error:
+        raise MessageError("a name in the message is not UTF-8") from error
+
+
+def _tuple_bits(values: tuple[float, ...]) -> Bits:
+    return np.concatenate([natural_bits(len(values)), *map(real_bits, values)])
+
+
+def _read_tuple(coder: Coder) -> tuple[float, ...]:
+    size = read_natural(coder)
+    if size > min(_MAX_TUPLE, coder.bits_left):
+        raise MessageError(f"expected at most {_MAX_TUPLE} numbers, got {size}")
+    return tuple(read_real(coder) for _ in range(size))
+
+
+_WRITERS: dict[type, Any] = {int: integer_bits, float: real_bits, str: text_bits, tuple: _tuple_bits}
+_READERS: dict[type, Any] = {int: read_integer, float: read_real, str: read_text, tuple: _read_tuple}

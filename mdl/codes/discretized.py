@@ -1,0 +1,137 @@
+"""Prior x quantizer -> code: a symbol costs -ln of the mass that the prior gives its cell."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mdl.codes.alphabet import Alphabet, groups
+from mdl.codes.coder import MAX_LEVELS, Coder, Symbols
+from mdl.errors import CodeError, PriorError
+from mdl.masses import Array
+from mdl.priors import Hashed, Prior
+from mdl.quantize import Quantizer
+
+
+@dataclass(frozen=True)
+class Discretized:
+    """The cells ``lo..hi`` of a quantizer under a prior.
+
+    ``nats`` is the prior's own length, -ln mass(cell). Bytes are never longer than that (but for rounding): they
+    renormalise to ``lo..hi``, which the reader has been told.
+
+    Parameters
+    ----------
+    prior
+        Without open parameters.
+    quantizer
+        Whose symbols are coded.
+    lo, hi
+        The smallest and largest symbol, both included.
+
+    Examples
+    --------
+    >>> from mdl.priors import Gaussian
+    >>> from mdl.quantize import UniformGrid
+    >>> code = Discretized(Gaussian(scale=1.0), UniformGrid(0.5), lo=-8, hi=8)
+    >>> code.nats([0, 2]).round(4).tolist()
+    [1.6224, 2.1119]
+    """
+
+    prior: Prior
+    quantizer: Quantizer
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        if not -(2**31) <= self.lo <= self.hi < 2**31:
+            raise CodeError(f"expected lo <= hi within 32 bits, got {self.lo} and {self.hi}")
+        if isinstance(self.prior, Hashed) and self.levels > MAX_LEVELS:
+            raise CodeError(f"Hashed orders at most {MAX_LEVELS} cells, got {self.levels}: use a larger step")
+
+    @property
+    def levels(self) -> int:
+        """Size of the alphabet."""
+        return self.hi - self.lo + 1
+
+    @functools.cached_property
+    def log_masses(self) -> Array:
+        """Ln mass of every cell, (levels,) nats; at most 2^16 levels."""
+        every = np.arange(self.levels, dtype=np.int64)
+        return self._masses(every, every)
+
+    def _masses(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> Array:
+        """Ln mass of each run of cells, offsets from ``lo``, both included."""
+        lower, _ = self.quantizer.cell(first + self.lo)
+        _, upper = self.quantizer.cell(last + self.lo)
+        return self.prior.log_mass(lower, upper)
+
+    def _offsets(self, symbols: ArrayLike) -> NDArray[np.int64]:
+        offsets = np.asarray(symbols, np.int64) - self.lo
+        if offsets.size and not 0 <= offsets.min() <= offsets.max() < self.levels:
+            raise CodeError(f"expected symbols from {self.lo} to {self.hi}, got {np.min(symbols)} to {np.max(symbols)}")
+        return offsets
+
+    def log_mass(self, symbols: ArrayLike) -> Array:
+        """Ln mass of each symbol's cell, nats; -inf where the prior gives it none."""
+        offsets = self._offsets(symbols)
+        if isinstance(self.prior, Hashed) or offsets.size > self.levels <= MAX_LEVELS:
+            return self.log_masses[offsets]
+        return self._masses(offsets, offsets)
+
+    def nats(self, symbols: ArrayLike) -> Array:
+        """-ln mass of each symbol's cell, nats; PriorError if the prior gives one of them no mass."""
+        terms = self.log_mass(symbols)
+        if terms.size and not np.isfinite(terms.min()):
+            worst = np.asarray(symbols).ravel()[int(np.argmin(terms))]
+            weight = float(self.quantizer.dequantize(worst))
+            raise PriorError(f"{self.prior} gives the weight {weight:g} (symbol {worst}) no mass")
+        return np.maximum(-terms, 0.0)
+
+    def push(self, coder: Coder, symbols: Symbols) -> None:
+        """Write symbols; wide alphabets as the leading digits, then the trailing digits given those."""
+        offsets = self._offsets(symbols)
+        if self.levels <= MAX_LEVELS:
+            return self._whole.push(coder, offsets.astype(np.int32))
+        leading = (offsets >> self._trailing_bits).astype(np.int32)
+        for digit, positions in reversed(list(groups(leading, np.arange(leading.size)))):
+            within = offsets[positions] - (digit << self._trailing_bits)
+            self._trailing(digit).push(coder, within.astype(np.int32))
+        self._leading.push(coder, leading)
+
+    def pop(self, coder: Coder, count: int) -> Symbols:
+        """Read symbols."""
+        if self.levels <= MAX_LEVELS:
+            return self._whole.pop(coder, count) + np.int32(self.lo)
+        leading = self._leading.pop(coder, count)
+        symbols = (leading.astype(np.int64) << self._trailing_bits) + self.lo
+        for digit, positions in groups(leading, np.arange(count)):
+            symbols[positions] += self._trailing(digit).pop(coder, positions.size)
+        return symbols.astype(np.int32)
+
+    @functools.cached_property
+    def _whole(self) -> Alphabet:
+        return Alphabet(_with_mass(self.log_masses))
+
+    @functools.cached_property
+    def _trailing_bits(self) -> int:
+        return self.levels.bit_length() // 2
+
+    @functools.cached_property
+    def _leading(self) -> Alphabet:
+        first = np.arange(0, self.levels, 1 << self._trailing_bits)
+        last = np.minimum(first + (1 << self._trailing_bits), self.levels) - 1
+        return Alphabet(_with_mass(self._masses(first, last)))
+
+    def _trailing(self, digit: int) -> Alphabet:
+        start = digit << self._trailing_bits
+        cells = np.arange(start, min(start + (1 << self._trailing_bits), self.levels))
+        return Alphabet(_with_mass(self._masses(cells, cells)))
+
+
+def _with_mass(log_mass: Array) -> Array:
+    """The masses themselves, or equal ones where the prior leaves the whole range without."""
+    return log_mass if np.isfinite(log_mass.max()) else np.zeros_like(log_mass)

@@ -1,0 +1,279 @@
+"""The .mdl container: tensors, and labels under the model that they make; versioned, checksummed, exact.
+
+docs/format.md describes every byte. ``read(write(...))`` returns what was written or raises ``MessageError``.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mdl.codes.coder import Bits, Coder, Symbols
+from mdl.codes.describe import (
+    Described,
+    bits_value,
+    describe,
+    fixed_bits,
+    read,
+    read_text,
+    text_bits,
+)
+from mdl.codes.labels import Labels
+from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural
+from mdl.codes.scheme import Scheme, Tensor
+from mdl.errors import MdlError, MessageError, PlatformError, WeightsError
+from mdl.length import HEADER, CodeLength
+from mdl.likelihoods import Likelihood
+
+MAGIC = b"\x93MDL"
+VERSION = 1
+_FRAME = len(MAGIC) + 1 + 4  # magic, version, CRC-32 of the rest
+_CHECKSUM_BITS = 32
+
+#: Tag = position. Append only.
+DTYPES: tuple[np.dtype[Any], ...] = tuple(
+    np.dtype(kind)
+    for kind in (
+        np.float64, np.float32, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2,
+        np.int64, np.int32, np.int16, np.int8, np.uint64, np.uint32, np.uint16, np.uint8, np.bool_,
+    )
+)  # fmt: skip
+_DTYPE_BITS = 4
+_MAX_DIMENSIONS = 32
+
+Predict = Callable[[str, Mapping[str, Tensor]], ArrayLike]
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """Labels to send along: what a reader needs to predict, and the symbols to code under the predictions.
+
+    ``architecture`` is any text from which the reader's ``predict`` rebuilds the model; ``predictions`` are those of
+    the quantised tensors.
+    """
+
+    architecture: str
+    likelihood: Likelihood
+    predictions: NDArray[np.float64]
+    symbols: Symbols
+
+    @property
+    def labels(self) -> Labels:
+        """The code of the symbols."""
+        lo, hi = (int(self.symbols.min()), int(self.symbols.max())) if self.symbols.size else (0, 0)
+        return Labels(self.likelihood, self.predictions, lo, hi)
+
+    def description(self, fingerprint: int) -> Described:
+        """What a reader is told of the labels, in reading order."""
+        labels = self.labels
+        return [
+            (HEADER, text_bits(self.architecture)),
+            *describe(self.likelihood),
+            (HEADER, natural_bits(self.symbols.size)),
+            ("support", np.concatenate([integer_bits(labels.lo), natural_bits(labels.hi - labels.lo)])),
+            (HEADER, fixed_bits(fingerprint, _CHECKSUM_BITS)),
+        ]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a .mdl holds: quantised tensors, and, if it was written with data, the labels."""
+
+    tensors: dict[str, Tensor]
+    architecture: str | None = None
+    likelihood: Likelihood | None = None
+    labels: NDArray[Any] | None = None
+
+
+def write(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None = None) -> tuple[bytes, CodeLength]:
+    """The message, and its size part by part; the parts add up to exactly the bytes written.
+
+    Parameters
+    ----------
+    tensors
+        ``{name: array}``; quantised here, by the scheme.
+    scheme
+        A coding for each of them, in the same order.
+    data
+        Labels to code as well.
+    """
+    coder = Coder()
+    spent: list[tuple[str, float]] = []
+
+    def charge(part: str, push: Callable[[], None]) -> None:
+        before = coder.size_bits
+        push()
+        spent.append((part, float(coder.size_bits - before)))
+
+    if data is not None:
+        charge("data", lambda: data.labels.push(coder, data.symbols))
+    of_data = coder.fingerprint
+    for name, coding in list(scheme.codings.items())[::-1]:
+        charge(coding.part, lambda c=coding, n=name: c.code.push(coder, c.symbols(tensors[n], n)))  # type: ignore[misc]
+    of_tensors = (coder.fingerprint - of_data) % 2**_CHECKSUM_BITS
+    described = [
+        (HEADER, _header_bits({name: tensors[name] for name in scheme.codings}, data is not None)),
+        (HEADER, fixed_bits(of_tensors, _CHECKSUM_BITS)),
+        *scheme.description(),
+        *(data.description(of_data) if data is not None else []),
+    ]
+    coder.push_bits(np.concatenate([bits for _, bits in described]))
+    body = coder.to_bytes()
+    message = MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "little") + body
+    parts = [(part, float(bits.size)) for part, bits in described] + spent[::-1]
+    rest = 8 * len(message) - math.fsum(bits for _, bits in parts)
+    return message, CodeLength.from_bits([*parts, (HEADER, rest)], realised=True)
+
+
+def ideal(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None = None) -> CodeLength:
+    """The ideal length of the same message: what ``write`` approaches, header included."""
+    length = scheme.length(tensors) + header_length(tensors, scheme, data)
+    if data is None:
+        return length
+    described = [(part, float(bits.size)) for part, bits in data.description(0) if part != HEADER]
+    nats = float(data.labels.nats(data.symbols).sum())
+    return length + CodeLength.from_bits(described) + CodeLength((("data", nats),))
+
+
+def header_length(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None = None) -> CodeLength:
+    """Length of what both sides share: framing, checksums, names, shapes, architecture."""
+    bits = _header_bits({name: tensors[name] for name in scheme.codings}, data is not None).size + _CHECKSUM_BITS
+    if data is not None:
+        bits += sum(b.size for part, b in data.description(0) if part == HEADER)
+    return CodeLength.from_bits({HEADER: 8 * (_FRAME + 1) + bits})
+
+
+def _header_bits(tensors: Mapping[str, Tensor], has_data: bool) -> Bits:
+    bits = [fixed_bits(int(has_data), 1), natural_bits(len(tensors))]
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES:
+            raise WeightsError(f"tensor {name!r}: dtype {tensor.dtype} has no tag in the format")
+        bits += [text_bits(name), fixed_bits(DTYPES.index(tensor.dtype), _DTYPE_BITS)]
+        bits += [natural_bits(extent) for extent in (tensor.ndim, *tensor.shape)]
+    return np.concatenate(bits)
+
+
+def parse(data: bytes, predict: Predict | None = None, max_weights: int | None = None) -> Message:
+    """Read a message.
+
+    Parameters
+    ----------
+    data
+        The bytes of a .mdl.
+    predict
+        ``(architecture, tensors) -> predictions`` for the labels' inputs; without it labels are left unread.
+    max_weights
+        Refuse to make more entries than this; by default 2^26 and 4,096 a byte of the message.
+
+    Raises
+    ------
+    MessageError
+        If the message is damaged, truncated, foreign or of another version.
+    PlatformError
+        If this platform computes other probabilities than the writer did.
+    """
+    limit = (1 << 26) + 4096 * len(data) if max_weights is None else max_weights
+    coder = Coder.from_bytes(_unframed(bytes(data)))
+    has_data = bool(coder.pop_bits(1)[0])
+    shapes = _read_header(coder, limit)
+    of_tensors = bits_value(coder.pop_bits(_CHECKSUM_BITS))
+    scheme = Scheme.read(coder, list(shapes))
+    about = _DataHeader.read(coder) if has_data else None
+    tensors = {}
+    for name, (dtype, shape) in shapes.items():
+        coding = scheme.codings[name]
+        try:
+            tensors[name] = coding.restore(coding.code.pop(coder, math.prod(shape)), dtype, shape)
+        except MessageError:
+            raise
+        except MdlError as error:
+            raise MessageError(f"tensor {name!r} does not decode: {error}") from error
+    if coder.fingerprint != of_tensors:
+        raise PlatformError("the weights' probability tables differ from the writer's: another platform's arithmetic")
+    if about is None:
+        _check_finished(coder)
+        return Message(tensors)
+    labels = None if predict is None else about.labels(coder, of_tensors, predict(about.architecture, tensors))
+    return Message(tensors, about.architecture, about.likelihood, labels)
+
+
+def _check_finished(coder: Coder) -> None:
+    if not coder.finished:
+        raise MessageError("expected the end of the message, but it goes on")
+
+
+def _unframed(data: bytes) -> bytes:
+    if len(data) < _FRAME or not data.startswith(MAGIC):
+        raise MessageError(f"not a .mdl message: expected it to begin with {MAGIC!r}, got {data[:4]!r}")
+    if data[len(MAGIC)] != VERSION:
+        raise MessageError(f"expected format version {VERSION}, got {data[len(MAGIC)]}")
+    body = data[_FRAME:]
+    if zlib.crc32(body) != int.from_bytes(data[len(MAGIC) + 1 : _FRAME], "little"):
+        raise MessageError("the message is damaged or cut: its checksum does not match")
+    return body
+
+
+def _read_header(coder: Coder, limit: int) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+    shapes: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+    count = read_natural(coder)
+    if count > coder.bits_left:
+        raise MessageError(f"expected the names of {count} tensors, but the message is too short for them")
+    for _ in range(count):
+        name = read_text(coder)
+        tag = bits_value(coder.pop_bits(_DTYPE_BITS))
+        dimensions = read_natural(coder)
+        if tag >= len(DTYPES) or dimensions > _MAX_DIMENSIONS or name in shapes:
+            raise MessageError(f"tensor {name!r}: impossible dtype tag {tag}, {dimensions} dimensions, or name twice")
+        shapes[name] = DTYPES[tag], tuple(read_natural(coder) for _ in range(dimensions))
+    total = sum(math.prod(shape) for _, shape in shapes.values())
+    if total > limit or any(max(shape, default=0) > limit for _, shape in shapes.values()):
+        raise MessageError(f"the message claims {total} weights, more than the {limit} allowed (see max_weights)")
+    return shapes
+
+
+@dataclass(frozen=True)
+class _DataHeader:
+    """What ``DataPart.description`` tells."""
+
+    architecture: str
+    likelihood: Likelihood
+    count: int
+    lo: int
+    hi: int
+    fingerprint: int
+
+    @classmethod
+    def read(cls, coder: Coder) -> _DataHeader:
+        architecture = read_text(coder)
+        likelihood: Likelihood = read(coder, "likelihood")
+        count, lo = read_natural(coder), read_integer(coder)
+        hi = lo + read_natural(coder)
+        if not -(2**31) <= lo <= hi < 2**31:
+            raise MessageError(f"expected labels within 32 bits, got {lo} to {hi}")
+        return cls(architecture, likelihood, count, lo, hi, bits_value(coder.pop_bits(_CHECKSUM_BITS)))
+
+    def labels(self, coder: Coder, of_tensors: int, predictions: ArrayLike) -> NDArray[Any]:
+        """Read the labels with the model's predictions."""
+        values = np.asarray(predictions, np.float64)
+        if values.shape[:1] != (self.count,):
+            raise MessageError(f"the message holds {self.count} labels, but X has {values.shape[0]} rows")
+        try:
+            symbols = Labels(self.likelihood, values, self.lo, self.hi).pop(coder, self.count)
+        except MessageError:
+            raise
+        except MdlError as error:
+            raise MessageError(f"the labels do not decode: {error}") from error
+        if (coder.fingerprint - of_tensors) % 2**_CHECKSUM_BITS != self.fingerprint:
+            raise PlatformError(
+                "the predictions' probability tables differ from the writer's: other inputs X, or another platform's "
+                "arithmetic"
+            )
+        _check_finished(coder)
+        return self.likelihood.from_symbols(symbols)
