@@ -274,7 +274,9 @@ def _from_mlp(estimator: Any, precision: float) -> FeedForward:
     if hasattr(estimator, "classes_"):
         classes = estimator.classes_
         return FeedForward(Weights(tensors), _class_likelihood(classes), estimator.activation, _labels(classes))
-    return FeedForward(Weights(tensors), likelihoods.Gaussian(precision), estimator.activation)
+    counts = getattr(estimator, "loss", "") == "poisson"
+    likelihood = likelihoods.Poisson() if counts else likelihoods.Gaussian(precision)
+    return FeedForward(Weights(tensors), likelihood, estimator.activation)
 
 
 _ADAPTERS = {

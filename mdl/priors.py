@@ -459,8 +459,15 @@ class Hashed:
         return dealt.reshape(terms.shape)
 
     def fit(self, w: ArrayLike, counts: ArrayLike | None = None, width: ArrayLike = 0.0) -> Hashed:
-        """The base fitted: a hash order has nothing else to adapt."""
-        return replace(self, base=self.base.fit(w, counts, width))
+        """The base fitted to the weights, or to their whole range, since a hash order may need any cell of it."""
+        cells = Cells.of(w, counts, width)
+        narrow = replace(self, base=self.base.fit(w, counts, width))
+        if not cells.width.any():
+            return narrow
+        low, high = (cells.w - 0.5 * cells.width).min(), (cells.w + 0.5 * cells.width).max()
+        centres, size = np.linspace(low, high, 65, retstep=True)
+        wide = replace(self, base=self.base.fit(centres[1:] - 0.5 * size, None, size))
+        return min((narrow, wide), key=cells.nats)
 
 
 @functools.lru_cache(maxsize=64)
@@ -470,3 +477,18 @@ def _digest_order(low: bytes, high: bytes, salt: int) -> Any:
     edges = zip(np.frombuffer(low, "S8"), np.frombuffer(high, "S8"), strict=True)
     digests = [hashlib.sha256(prefix + a.ljust(8, b"\0") + b.ljust(8, b"\0")).digest()[:16] for a, b in edges]
     return np.argsort(np.array(digests, dtype="S16"), kind="stable")
+
+
+#: Every family with its parameters open, by the name that the command line and tables use.
+BY_NAME: dict[str, Prior] = {
+    "gaussian": Gaussian(),
+    "laplace": Laplace(),
+    "logistic": Logistic(),
+    "cauchy": Cauchy(),
+    "student-t": StudentT(),
+    "generalized-gaussian": GeneralizedGaussian(),
+    "uniform": Uniform(),
+    "spike-and-slab": SpikeAndSlab(),
+    "mixture": Mixture(),
+    "hashed": Hashed(),
+}

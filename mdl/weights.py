@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mdl.errors import WeightsError
-from mdl.files import DTYPES, FLOATS, INTEGERS, READERS, TAGS, WRITERS, Array, write_atomically
+from mdl.files import write_atomically
+from mdl.formats import DTYPES, FLOATS, INTEGERS, READERS, TAGS, WRITERS, Array
 
 _ROWS_SHOWN = 12
 _CHUNK = 1 << 18  # entries: the temporaries of the finiteness check stay in cache, and small beside a checkpoint

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdl.codes import Code  # describe reads it from the annotations
 from mdl.codes.alphabet import Alphabet
 from mdl.codes.coder import MAX_LEVELS, Coder, Symbols, as_symbols
 from mdl.errors import CodeError, MessageError
 from mdl.masses import Array
-
-if TYPE_CHECKING:
-    from mdl.codes import Code
 
 _SHARE = 8  # a block is an eighth of what came before it
 
@@ -25,10 +22,10 @@ _SHARE = 8  # a block is an eighth of what came before it
 class Dirichlet:
     """Symbols lo..hi by their counts so far, each begun at alpha; the counts are brought up to date block by block.
 
-    P(s) = (count of s + alpha) / (seen + alpha K) with K = hi - lo + 1. Counts are those before the block, and a block is
-    max(1, seen // 8) symbols long, so that n symbols take O(log n) blocks. ``nats`` is the length of exactly this code and
-    depends on the order of the symbols. Measured on independent symbols (K = 2 to 65536, n = 100 to 10^6), it exceeds
-    that of counts kept up to date by about 0.2 nats, at most by 1, for each distinct symbol that occurs.
+    P(s) = (count of s + alpha) / (seen + alpha K) with K = hi - lo + 1. Counts are those before the block, and a block
+    is max(1, seen // 8) symbols long, so that n symbols take O(log n) blocks. ``nats`` is the length of exactly this
+    code and depends on the order of the symbols. Over counts kept up to date, independent symbols cost about 0.2 nats
+    more for each distinct one, and symbols nearly all alike up to 0.8 alpha K (measured for n up to 10^7).
 
     Parameters
     ----------

@@ -204,7 +204,7 @@ def encode(code: Code, symbols: ArrayLike) -> bytes:
 
     Examples
     --------
-    >>> from mdl.codes import EliasDelta
+    >>> from mdl.codes.integers import EliasDelta
     >>> decode(EliasDelta(), encode(EliasDelta(), [1, 2, 300]), 3).tolist()
     [1, 2, 300]
     """

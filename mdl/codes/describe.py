@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import types
 import typing
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -59,24 +60,25 @@ FAMILIES: tuple[tuple[str, type], ...] = (
 )
 TAG_BITS = 5
 _MAX_DEPTH = 4
-_MAX_TEXT = 1 << 16
 _MAX_TUPLE = 1 << 16
 _TAGS = {family: (tag, role) for tag, (role, family) in enumerate(FAMILIES)}
 _ROLES: dict[Any, str] = {Prior: "prior", Quantizer: "quantizer", Code: "code", IntegerCode: "code"}
 _CHARGED_TO = {"prior": "prior", "quantizer": "quantizer", "likelihood": "likelihood", "code": "support"}
 
 
-def describe(thing: object, known: tuple[str, ...] = ()) -> Described:
+def describe(thing: object, known: Collection[str] = (), depth: int = 0) -> Described:
     """``(part, bits)`` in reading order; fields named in ``known`` are told apart from it and left out.
 
     Raises
     ------
     CodeError
-        For a class that the format has no tag for.
+        For what the format cannot say: a class without a tag, an open parameter, things too deep in one another.
     """
     family = type(thing)
     if family not in _TAGS:
         raise CodeError(f"{family.__name__} has no tag in the format: only registered classes can be written")
+    if depth > _MAX_DEPTH:
+        raise CodeError(f"{family.__name__}: expected it at most {_MAX_DEPTH} deep in other things, got {depth}")
     tag, role = _TAGS[family]
     part = _CHARGED_TO[role]
     parts: Described = [("choice", fixed_bits(tag, TAG_BITS))]
@@ -84,10 +86,12 @@ def describe(thing: object, known: tuple[str, ...] = ()) -> Described:
         value = getattr(thing, name)
         if name in known:
             continue
+        if value is None:
+            raise CodeError(f"{family.__name__}: {name} is open; fit it first, or give it")
         if kind in _WRITERS:
             parts.append((part, _WRITERS[kind](value)))
         else:
-            parts += describe(value, known)
+            parts += describe(value, known, depth + 1)
     return parts
 
 
@@ -142,22 +146,21 @@ def text_bits(text: str) -> Bits:
 
 def read_text(coder: Coder) -> str:
     """Read what ``text_bits`` wrote."""
-    size = read_natural(coder)
-    if size > _MAX_TEXT:
-        raise MessageError(f"expected a text of at most {_MAX_TEXT} bytes, got {size}")
     try:
-        return np.packbits(coder.pop_bits(8 * size)).tobytes().decode()
+        return np.packbits(coder.pop_bits(8 * read_natural(coder))).tobytes().decode()
     except UnicodeDecodeError as error:
-        raise MessageError("a name in the message is not UTF-8") from error
+        raise MessageError("a text in the message is not UTF-8") from error
 
 
 def _tuple_bits(values: tuple[float, ...]) -> Bits:
+    if len(values) > _MAX_TUPLE:
+        raise CodeError(f"expected at most {_MAX_TUPLE} numbers, got {len(values)}")
     return np.concatenate([natural_bits(len(values)), *map(real_bits, values)])
 
 
 def _read_tuple(coder: Coder) -> tuple[float, ...]:
     size = read_natural(coder)
-    if size > min(_MAX_TUPLE, coder.bits_left):
+    if size > min(_MAX_TUPLE, coder.bits_left):  # a number takes at least one bit
         raise MessageError(f"expected at most {_MAX_TUPLE} numbers, got {size}")
     return tuple(read_real(coder) for _ in range(size))
 

@@ -47,28 +47,52 @@ class Coding:
     def symbols(self, tensor: Tensor, name: str = "") -> Symbols:
         """The tensor's symbols in row-major order, (size,) int32."""
         flat = tensor.reshape(-1)
-        if self.quantizer is None:
-            return _as_int32(flat, name)
         symbols = np.empty(flat.size, np.int32)
         for rows in _chunks(flat.size):
-            symbols[rows] = _quantize(self.quantizer, flat[rows], name)
+            symbols[rows] = _to_symbols(self.quantizer, flat[rows], name)
+        if symbols.size:  # what a reader would refuse is not written
+            _restore(self.quantizer, np.array([symbols.min(), symbols.max()]), tensor.dtype, name)
         return symbols
 
-    def restore(self, symbols: Symbols, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Tensor:
-        """The tensor that the symbols stand for."""
-        if self.quantizer is None:
-            return symbols.astype(dtype).reshape(shape)
+    def restore(self, symbols: Symbols, dtype: np.dtype[Any], shape: tuple[int, ...], name: str = "") -> Tensor:
+        """The tensor that the symbols stand for; MdlError if there is none of that dtype."""
         tensor = np.empty(symbols.size, dtype)
         for rows in _chunks(symbols.size):
-            tensor[rows] = self.quantizer.dequantize(symbols[rows])
+            tensor[rows] = _restore(self.quantizer, symbols[rows], dtype, name)
         return tensor.reshape(shape)
 
+    def squared_error(self, tensor: Tensor) -> float:
+        """Sum of squared differences between the tensor and what a reader gets."""
+        flat, total = tensor.reshape(-1), 0.0
+        for rows in _chunks(flat.size):
+            got = self.restore(self.symbols(flat[rows]), tensor.dtype, (-1,))
+            difference = got.astype(np.float64) - flat[rows].astype(np.float64)
+            total += float(difference @ difference)
+        return total
 
-def _quantize(quantizer: Quantizer, values: Tensor, name: str) -> Symbols:
+
+def _to_symbols(quantizer: Quantizer | None, values: Tensor, name: str) -> Symbols:
+    if quantizer is None:
+        return _as_int32(values, name)
     try:
         return quantizer.quantize(values)
     except ValueError as error:
         raise type(error)(f"tensor {name!r}: {error}") from error
+
+
+def _restore(quantizer: Quantizer | None, symbols: Symbols, dtype: np.dtype[Any], name: str) -> Tensor:
+    if (quantizer is None) != (dtype.kind in "biu"):
+        raise WeightsError(f"tensor {name!r}: integers are coded as they are, floats by a quantizer; got {dtype}")
+    if quantizer is None:
+        values = symbols.astype(dtype)
+        fits = values == symbols
+    else:
+        with np.errstate(over="ignore"):
+            values = quantizer.dequantize(symbols).astype(dtype)
+        fits = np.isfinite(values)
+    if not fits.all():
+        raise WeightsError(f"tensor {name!r}: a quantised weight is beyond the largest {dtype}")
+    return values
 
 
 def _chunks(size: int) -> Iterator[slice]:
@@ -93,7 +117,7 @@ class Histogram:
     def of(cls, quantizer: Quantizer, tensor: Tensor, name: str = "") -> Histogram:
         """Of a tensor's symbols, counted chunk by chunk."""
         flat = tensor.reshape(-1)
-        return cls.merge([_count(_quantize(quantizer, flat[rows], name)) for rows in _chunks(flat.size)])
+        return cls.merge([_count(_to_symbols(quantizer, flat[rows], name)) for rows in _chunks(flat.size)])
 
     @classmethod
     def merge(cls, histograms: Collection[Histogram]) -> Histogram:
@@ -135,19 +159,18 @@ class Scheme:
     def description(self) -> Described:
         """Bits that tell a reader all codings, in reading order."""
         parts: Described = []
-        seen: list[tuple[Quantizer | None, Code]] = []
-        quantizers: list[Quantizer | None] = [None]
+        seen: dict[tuple[Quantizer | None, Code], int] = {}
+        quantizers: dict[Quantizer | None, int] = {None: 0}
         for coding in self.codings.values():
-            coded = (coding.quantizer, coding.code)
-            parts.append(("choice", natural_bits(_age(seen, coded))))
-            if coded in seen:
+            age = _age(seen, (coding.quantizer, coding.code))
+            parts.append(("choice", natural_bits(age)))
+            if age:
                 continue
-            seen.append(coded)
-            parts.append(("choice", natural_bits(_age(quantizers, coding.quantizer))))
-            if coding.quantizer not in quantizers:
-                quantizers.append(coding.quantizer)
+            quantizer_age = _age(quantizers, coding.quantizer)
+            parts.append(("choice", natural_bits(quantizer_age)))
+            if quantizer_age == 0:
                 parts += describe(coding.quantizer)
-            parts += describe(coding.code, known=("quantizer",))
+            parts += describe(coding.code, _known(coding.quantizer))
         return parts
 
     @staticmethod
@@ -163,7 +186,7 @@ class Scheme:
                 if quantizer_age == 0:
                     quantizers.append(read(coder, "quantizer"))
                 quantizer = _aged(quantizers, max(quantizer_age, 1))
-                seen.append((quantizer, read(coder, "code", quantizer=quantizer)))
+                seen.append((quantizer, read(coder, "code", **_known(quantizer))))
             codings[name] = Coding(*_aged(seen, max(age, 1)))
         return Scheme(codings)
 
@@ -191,15 +214,20 @@ def tensor_nats(coding: Coding, tensor: Tensor, name: str, counted: Histogram | 
     return float(coding.code.nats(counted.symbols) @ counted.counts)
 
 
-def _age(seen: list[Any], thing: object) -> int:
-    """0 if new, else 1 for the latest, 2 for the one before it, ..."""
-    return len(seen) - seen.index(thing) if thing in seen else 0
+def _age(seen: dict[Any, int], thing: object) -> int:
+    """0 if new, else 1 for the latest, 2 for the one before it, ...; it is in ``seen`` from now on."""
+    return len(seen) - seen.setdefault(thing, len(seen))
 
 
 def _aged(seen: list[Any], age: int) -> Any:
     if not 1 <= age <= len(seen):
         raise MessageError(f"the message refers to coding {age} of {len(seen)} so far")
     return seen[-age]
+
+
+def _known(quantizer: Quantizer | None) -> dict[str, object]:
+    """What the description of a code need not repeat."""
+    return {} if quantizer is None else {"quantizer": quantizer}
 
 
 INTEGER_CODING = Coding(None, Signed(EliasDelta()), BUFFERS)

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from mdl.codes import message
 from mdl.codes.integers import EliasDelta, Signed
 from mdl.codes.message import DataPart
-from mdl.codes.scheme import Coding, Histogram, PriorLike, Scheme, fit_counts, fit_scheme
+from mdl.codes.scheme import Coding, Histogram, PriorLike, Scheme, fit_counts, fit_scheme, tensor_nats
 from mdl.errors import MdlError, MessageError, QuantizationError
-from mdl.length import CodeLength
+from mdl.length import LN2, CodeLength
 from mdl.models import Model, checked_inputs, from_architecture, from_indices, to_indices
 from mdl.priors import Gaussian
 from mdl.quantize import Quantizer, UniformGrid
@@ -55,23 +55,64 @@ def measure(weights: Any, prior: PriorLike = Gaussian(), step: Grid | None = Non
     >>> measure({"w": np.linspace(-1, 1, 101)}, prior=Gaussian(), step=2**-4).part_bits()["quantizer"]
     10.0
     """
-    tensors = load(weights)
-    return message.ideal(tensors, _scheme(tensors, prior, step))
+    loaded = load(weights)
+    return message.ideal(loaded, _scheme(loaded, prior, step))
 
 
 def encode(weights: Any, prior: PriorLike = Gaussian(), step: Grid | None = None) -> bytes:  # noqa: B008
     """Weights as a .mdl message; ``decode`` gives the quantised weights back. Parameters as in ``measure``."""
-    return realise(weights, prior, step)[0]
+    loaded = load(weights)
+    return message.write(loaded, _scheme(loaded, prior, step))[0]
 
 
-def realise(
-    weights: Any,
-    prior: PriorLike = Gaussian(),  # noqa: B008
-    step: Grid | None = None,
-) -> tuple[bytes, CodeLength]:
-    """The message that ``encode`` gives, and its size part by part."""
-    tensors = load(weights)
-    return message.write(tensors, _scheme(tensors, prior, step))
+def _scheme(loaded: Weights, prior: PriorLike, step: Grid | None) -> Scheme:
+    return fit_scheme(loaded, quantizers_for(loaded.floats, default_step(loaded) if step is None else step), prior)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A length with what it is the length of.
+
+    ``tensors`` has a row ``(name, weights, bits, mse)`` for every tensor of floats if they were asked for.
+    """
+
+    length: CodeLength
+    weights: int
+    mse: float
+    data: bytes = b""
+    tensors: tuple[tuple[str, int, float, float], ...] = ()
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Everything but the header, a weight; 0 if there are none."""
+        return self.length.comparable.bits / self.weights if self.weights else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        about = {"weights": self.weights, "bits_per_weight": self.bits_per_weight, "mse": self.mse}
+        rows = [dict(zip(("name", "weights", "bits", "mse"), row, strict=True)) for row in self.tensors]
+        return {**about, **self.length.as_dict(), **({"tensors": rows} if rows else {})}
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {bits:,.1f} bits, {bits / max(n, 1):.4f} a weight" for name, n, bits, _ in self.tensors]
+        about = f"{self.weights:,} weights, {self.bits_per_weight:.4f} bits a weight, mean squared error {self.mse:.4g}"
+        return "\n".join([*lines, str(self.length), about])
+
+
+def report(
+    loaded: Weights, prior: PriorLike, step: Grid | None, *, realise: bool = False, tensors: bool = False
+) -> Report:
+    """``measure``, or with ``realise`` the message that was written, with the error of the quantised weights."""
+    names = list(loaded.floats)
+    scheme = _scheme(loaded, prior, step)
+    data, length = message.write(loaded, scheme) if realise else (b"", message.ideal(loaded, scheme))
+    errors = {name: scheme.codings[name].squared_error(loaded[name]) for name in names}
+    rows = [
+        (name, loaded[name].size, tensor_nats(scheme.codings[name], loaded[name], name, None) / LN2,
+         errors[name] / max(loaded[name].size, 1))
+        for name in names if tensors
+    ]  # fmt: skip
+    return Report(length, loaded.count, math.fsum(errors.values()) / max(loaded.count, 1), data, tuple(rows))
 
 
 def decode(data: bytes) -> Weights:
@@ -83,11 +124,6 @@ def decode(data: bytes) -> Weights:
     [0.25, 0.0]
     """
     return Weights(message.parse(data).tensors)
-
-
-def _scheme(tensors: Weights, prior: PriorLike, step: Grid | None) -> Scheme:
-    names = list(tensors.floats)
-    return fit_scheme(tensors, quantizers_for(names, default_step(tensors) if step is None else step), prior)
 
 
 def default_step(tensors: Weights) -> float:

@@ -1,0 +1,206 @@
+"""The command line: arguments in, tables and files out; no arithmetic.
+
+Exit status 0 when done, 2 on bad input with one line on stderr that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mdl.errors import MdlError
+
+if TYPE_CHECKING:
+    from mdl.codes.scheme import PriorLike
+    from mdl.lengths.two_part import Grid
+    from mdl.weights import Weights
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Minimum description length of trained models: measure, encode, decode, sweep.",
+)
+
+Priors = Annotated[
+    list[str] | None, typer.Option("--prior", "-p", help="A prior or code by name; repeat it to compare several.")
+]
+Step = Annotated[float | None, typer.Option(help="Width of the cells. Default: about 1/16 of the rms weight.")]
+Format = Annotated[str | None, typer.Option("--format", help="Round to a float format instead, such as bfloat16.")]
+Levels = Annotated[int | None, typer.Option(help="Round to a codebook of so many levels a tensor instead (k-means).")]
+DeadZone = Annotated[float | None, typer.Option(help="Rounding offset below 1/2: a wider zero cell.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+File = Annotated[Path, typer.Argument(help=".safetensors, .npz, .pt, .onnx, or a sharded index.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
+
+
+@app.command()
+def measure(
+    file: File,
+    prior: Priors = None,
+    step: Step = None,
+    format_: Format = None,
+    levels: Levels = None,
+    dead_zone: DeadZone = None,
+    tensors: Annotated[bool, typer.Option("--tensors", help="A row for every tensor.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Ideal length of the weights in FILE under one prior or several."""
+    from mdl import length, weights
+    from mdl.lengths import two_part
+
+    loaded = weights.load(file)
+    grid = _grid(loaded, step, format_, levels, dead_zone)
+    reports = {name: two_part.report(loaded, _prior(name), grid, tensors=tensors) for name in prior or ["gaussian"]}
+    best = min(reports, key=lambda name: reports[name].length.comparable.nats)
+    if json:
+        others = {name: report.as_dict() for name, report in reports.items()} if len(reports) > 1 else None
+        _print_json({"prior": best, **reports[best].as_dict(), **({"priors": others} if others else {})})
+    elif not quiet:
+        print(reports[best])
+        if len(reports) > 1:
+            print(length.compare({name: report.length for name, report in reports.items()}).round(1).to_string())
+
+
+@app.command()
+def encode(
+    file: File,
+    out: Out,
+    prior: Annotated[str, typer.Option("--prior", "-p", help="A prior or code by name.")] = "gaussian",
+    step: Step = None,
+    format_: Format = None,
+    levels: Levels = None,
+    dead_zone: DeadZone = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the weights in FILE, quantised, as a .mdl message."""
+    from mdl import files, weights
+    from mdl.lengths import two_part
+
+    loaded = weights.load(file)
+    report = two_part.report(loaded, _prior(prior), _grid(loaded, step, format_, levels, dead_zone), realise=True)
+    files.write_atomically(out, lambda stream: stream.write(report.data))
+    if json:
+        _print_json({"prior": prior, **report.as_dict(), "file": str(out), "file_bytes": len(report.data)})
+    elif not quiet:
+        print(report)
+
+
+@app.command()
+def decode(
+    message: Annotated[Path, typer.Argument(help="A .mdl file.")],
+    out: Out,
+    inputs: Annotated[Path | None, typer.Option(help="X as .npy: decode the labels as well.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="File for the labels, .npy or .npz.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read a .mdl message and write its weights as .safetensors or .npz; with --inputs, its labels too."""
+    from mdl import weights
+    from mdl.lengths import two_part
+
+    if (inputs is None) != (labels is None):
+        raise MdlError("decode: expected --inputs and --labels together, got only one of them")
+    data = message.read_bytes()
+    if inputs is None or labels is None:
+        decoded = two_part.decode(data)
+    else:
+        (X,) = weights.load(inputs).values()
+        model, y = two_part.decode_with_data(data, X)
+        decoded = model.weights
+        weights.save({"y": y}, labels)
+    weights.save(decoded, out)
+    if json:
+        _print_json({"weights": decoded.count, "tensors": len(decoded), "file": str(out)})
+    elif not quiet:
+        print(decoded)
+
+
+@app.command()
+def sweep(
+    dataset: Annotated[str, typer.Argument(help="digits, breast_cancer, wine, diabetes, mnist5k, or a file.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="ridge, logistic, mlp (= mlp-relu), mlp-tanh, mlp-logistic; repeatable."),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict, for a file.")] = None,
+    prior: Priors = None,
+    strengths: Annotated[int, typer.Option(min=2, help="Number of L2 strengths.")] = 25,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of splits.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="First of them.")] = 0,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for table and figure; resumes what it holds.")
+    ] = Path("results"),
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train at many L2 strengths, code under every prior, and draw lengths against strength."""
+    from mdl import datasets, plot
+    from mdl import sweep as sweeps
+
+    loaded = datasets.load(dataset, target=target)
+    table = sweeps.sweep(
+        loaded,
+        models=model or sweeps.default_models(loaded),
+        strengths=sweeps.default_strengths(strengths),
+        seeds=range(seed, seed + seeds),
+        priors=prior,
+        out=out,
+        n_jobs=jobs,
+        progress=not (quiet or json),
+    )
+    plot.save_figure(plot.sweep_figure(table), out / "sweep")
+    best = sweeps.summary(table)
+    if json:
+        _print_json({"rows": len(table), "folder": str(out), "best": json_.loads(best.to_json(orient="records"))})
+    elif not quiet:
+        print(best.to_string(index=False))
+        print(f"table {out / 'sweep.csv'} (and .parquet), figure {out / 'sweep.pdf'} (and .png)")
+
+
+def _prior(name: str) -> PriorLike:
+    from mdl import priors
+    from mdl.codes import families
+
+    known: dict[str, Any] = {**priors.BY_NAME, **families.BY_NAME}
+    if name not in known:
+        raise MdlError(f"--prior: expected one of {', '.join(known)}, got {name!r}")
+    return known[name]
+
+
+def _grid(
+    loaded: Weights, step: float | None, format_: str | None, levels: int | None, dead_zone: float | None
+) -> Grid | None:
+    from mdl.lengths import two_part
+    from mdl.quantize import Codebook, DeadZone, FloatFormat
+
+    if sum(option is not None for option in (step, format_, levels)) > 1:
+        raise MdlError("expected at most one of --step, --format and --levels")
+    if format_ is not None:
+        return FloatFormat(format_)
+    if levels is not None:
+        return {name: Codebook.fit(tensor, levels) for name, tensor in loaded.floats.items()}
+    if dead_zone is not None:
+        return DeadZone(two_part.default_step(loaded) if step is None else step, dead_zone)
+    return step
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json_.dumps(value, allow_nan=False))
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except (MdlError, OSError) as error:
+        print(f"mdl: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,137 @@
+"""The command line as its user meets it: what it prints, what it writes, and how it says no."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import scale
+
+import mdl
+from mdl import priors
+from mdl.codes import families
+
+RNG = np.random.default_rng(0)
+TENSORS = {"a.weight": RNG.normal(0, 0.1, (40, 30)).astype(np.float32), "a.bias": np.zeros(30, np.float32)}
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from mdl.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def ok(*arguments: object) -> str:
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    mdl.save(TENSORS, path)
+    return path
+
+
+def test_measure_prints_one_json_object(checkpoint: Path) -> None:
+    read = json.loads(ok("measure", checkpoint, "--step", 2**-6, "--json"))
+    length = mdl.measure(TENSORS, step=2**-6)
+    assert read["weights"] == 1230
+    assert read["total_bits"] == pytest.approx(length.bits)
+    assert read["parts"] == pytest.approx(length.part_bits())
+    assert read["bits_per_weight"] == pytest.approx(length.comparable.bits / 1230)
+    quantised = np.rint(TENSORS["a.weight"] * 64) / 64
+    assert read["mse"] == pytest.approx(np.square(quantised - TENSORS["a.weight"]).sum() / 1230, rel=1e-6)
+
+
+def test_measure_compares_every_prior_and_code_by_name(checkpoint: Path) -> None:
+    names = [*priors.BY_NAME, *families.BY_NAME]
+    read = json.loads(ok("measure", checkpoint, "--json", *(part for name in names for part in ("-p", name))))
+    assert list(read["priors"]) == names
+    assert read["priors"][read["prior"]]["total_bits"] == min(p["total_bits"] for p in read["priors"].values())
+
+
+def test_measure_lists_tensors(checkpoint: Path) -> None:
+    assert "a.weight" in ok("measure", checkpoint, "--tensors")
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [("--step", 0.01), ("--format", "bfloat16"), ("--levels", 7), ("--step", 0.05, "--dead-zone", 0.25), ()],
+    ids=["step", "format", "levels", "dead-zone", "default"],
+)
+def test_encode_then_decode_gives_the_quantised_weights(checkpoint: Path, tmp_path: Path, grid) -> None:
+    said = json.loads(ok("encode", checkpoint, "-o", tmp_path / "m.mdl", "--json", *grid))
+    assert said["file_bytes"] == (tmp_path / "m.mdl").stat().st_size
+    assert said["total_bits"] == pytest.approx(8 * said["file_bytes"])
+    ok("decode", tmp_path / "m.mdl", "-o", tmp_path / "out.safetensors", "-q")
+    expected = mdl.decode((tmp_path / "m.mdl").read_bytes())
+    read = mdl.load(tmp_path / "out.safetensors")
+    error = sum(np.square(read[name].astype(float) - TENSORS[name]).sum() for name in TENSORS) / 1230
+    assert read == expected
+    assert said["mse"] == pytest.approx(error)
+
+
+def test_labels_decode_from_inputs(tmp_path: Path) -> None:
+    X, y = load_breast_cancer(return_X_y=True)
+    X = scale(X)
+    data = mdl.encode_with_data(mdl.wrap(LogisticRegression(C=0.1).fit(X, y)), X, y)
+    (tmp_path / "m.mdl").write_bytes(data)
+    np.save(tmp_path / "X.npy", X)
+    ok(
+        "decode",
+        tmp_path / "m.mdl",
+        "-o",
+        tmp_path / "w.npz",
+        "--inputs",
+        tmp_path / "X.npy",
+        "--labels",
+        tmp_path / "y.npz",
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npz")["y"], y)
+
+
+def test_quiet_prints_nothing(checkpoint: Path) -> None:
+    assert ok("measure", checkpoint, "-q") == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("measure", "missing.safetensors"), "missing.safetensors"),
+        (("measure", "{file}", "--prior", "normal"), "expected one of gaussian"),
+        (("measure", "{file}", "--step", "0"), "step"),
+        (("measure", "{file}", "--step", "1e-12"), "2^31"),
+        (("measure", "{file}", "--step", "nan"), "step"),
+        (("measure", "{file}", "--format", "float7"), "float7"),
+        (("measure", "{file}", "--step", "1", "--levels", "3"), "at most one"),
+        (("encode", "{file}", "-o", "no/such/folder/m.mdl"), "m.mdl"),
+        (("decode", "{file}", "-o", "{out}"), "not a .mdl"),
+        (("decode", "missing.mdl", "-o", "{out}"), "missing.mdl"),
+        (("sweep", "nothing.csv"), "nothing.csv"),
+        (("sweep", "digits", "--model", "forest"), "forest"),
+        (("sweep", "digits", "--prior", "normal"), "normal"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_status_2(checkpoint: Path, tmp_path: Path, arguments, said) -> None:
+    out = tmp_path / "out.npz"
+    done = run(*(a.format(file=checkpoint, out=out) for a in arguments))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.safetensors"]
+
+
+def test_importing_the_library_leaves_heavy_packages_alone() -> None:
+    heavy = ["torch", "onnx", "pandas", "matplotlib.pyplot", "sklearn", "sympy", "typer", "joblib"]
+    code = f"import mdl, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
