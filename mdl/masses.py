@@ -152,7 +152,8 @@ def student_t_mass(lower: ArrayLike, upper: ArrayLike, df: float) -> Array:
 
 def generalized_gaussian_pdf(z: Array, shape: float) -> Array:
     """Ln of shape / (2 Gamma(1/shape)) e^-|z|^shape."""
-    return math.log(0.5 * shape) - float(special.gammaln(1.0 / shape)) - np.abs(z) ** shape
+    with np.errstate(over="ignore"):  # the density is 0 there
+        return math.log(0.5 * shape) - float(special.gammaln(1.0 / shape)) - np.abs(z) ** shape
 
 
 def generalized_gaussian_mass(lower: ArrayLike, upper: ArrayLike, shape: float) -> Array:

@@ -12,17 +12,15 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize
 
 from mdl import masses
 from mdl.errors import PriorError
+from mdl.fitting import Cells, minimise
 from mdl.masses import Array
-
-P = TypeVar("P", bound="_LocationScale")
 
 
 class Prior(Protocol):
@@ -48,44 +46,6 @@ class Prior(Protocol):
     def parameters(self) -> tuple[float, ...]:
         """What a decoder must be told, in the order of the fields."""
         ...
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Distinct values, the widths of their cells, and how often each occurs: what a fit looks at."""
-
-    w: Array
-    width: Array
-    counts: Array
-
-    @classmethod
-    def of(cls, w: ArrayLike, counts: ArrayLike | None, width: ArrayLike) -> Cells:
-        """Checked and flattened; values that never occur are dropped."""
-        values = np.asarray(w, float).ravel()
-        widths = np.broadcast_to(np.asarray(width, float), np.shape(w)).ravel()
-        times = np.ones_like(values) if counts is None else np.asarray(counts, float).ravel()
-        if times.shape != values.shape:
-            raise PriorError(f"counts: expected one for each of {values.size} values, got {times.size}")
-        if not (np.isfinite(values).all() and np.isfinite(widths).all()):
-            raise PriorError("fit: expected finite weights and cell widths")
-        kept = times > 0
-        return cls(values[kept], widths[kept], times[kept])
-
-    def nats(self, prior: Prior) -> float:
-        """Code length of all values under ``prior``; infinite where it gives one of them no mass."""
-        if self.width.any():
-            terms = prior.log_mass(self.w - 0.5 * self.width, self.w + 0.5 * self.width)
-        else:
-            terms = prior.logpdf(self.w)
-        total = -float(self.counts @ terms)
-        return math.inf if math.isnan(total) else total
-
-    def spread(self, loc: float) -> float:
-        """A positive size of the typical deviation from ``loc``: where the search for a scale starts."""
-        total = self.counts.sum()
-        deviation = float(self.counts @ np.abs(self.w - loc)) / total if total else 0.0
-        smallest = 0.05 * float(self.width.max(initial=0.0)) + 1e-9 * float(np.abs(self.w).max(initial=0.0))
-        return max(deviation, smallest) or 1.0
 
 
 @dataclass(frozen=True)
@@ -126,7 +86,10 @@ class _LocationScale:
         return self._standard_pdf((np.asarray(w, float) - self.loc) / scale) - math.log(scale)
 
     def log_mass(self, lower: ArrayLike, upper: ArrayLike) -> Array:
-        """Ln of the mass between two edges, nats; -inf for a cell without mass."""
+        """Ln of the mass between two edges, nats; -inf for a cell without mass.
+
+        Relative error at most 1e-12 out to 60 scales, beside what rounding ``(edge - loc) / scale`` to a double changes.
+        """
         scale = self.parameters[0]
         low, high = (np.asarray(edge, float) - self.loc for edge in (lower, upper))
         if not np.all(low <= high):
@@ -137,38 +100,10 @@ class _LocationScale:
         """The open parameters that shorten the code for ``w``; see :class:`Prior`."""
         cells = Cells.of(w, counts, width)
         start = {f.name: self._start(f.name, cells) for f in dataclasses.fields(self) if getattr(self, f.name) is None}
-        return _minimise(lambda values: replace(self, **values), start, cells)
+        return minimise(lambda values: replace(self, **values), start, cells)
 
     def _start(self, name: str, cells: Cells) -> float:
         return cells.spread(self.loc) if name == "scale" else {"df": 4.0, "shape": 1.5}[name]
-
-
-def _minimise(make: Callable[[dict[str, float]], P], start: dict[str, float], cells: Cells) -> P:
-    """The prior with the shortest code among positive parameters, searched on a log scale from ``start``."""
-    names = list(start)
-    origin = np.log(np.array(list(start.values())))
-
-    def prior(logs: Array) -> P:
-        return make(dict(zip(names, np.exp(logs).tolist(), strict=True)))
-
-    def nats(logs: Array) -> float:
-        try:
-            return cells.nats(prior(logs))
-        except PriorError:  # outside the family's range
-            return math.inf
-
-    if not names or not cells.counts.any():
-        return prior(origin)
-    if len(names) == 1:
-        best = optimize.minimize_scalar(
-            lambda x: nats(np.array([x])), bounds=(origin[0] - 3, origin[0] + 3), options={"xatol": 1e-4}
-        )
-        return prior(np.array([best.x]))
-    simplex = np.vstack([origin, origin + 0.5 * np.eye(len(names))])
-    options = {"xatol": 1e-3, "fatol": 1e-2, "maxfev": 120 * len(names), "initial_simplex": simplex}
-    with np.errstate(invalid="ignore"):  # the simplex may compare infinities
-        best = optimize.minimize(nats, origin, method="Nelder-Mead", options=options)
-    return prior(best.x)
 
 
 @dataclass(frozen=True)
@@ -179,7 +114,7 @@ class Gaussian(_LocationScale):
     --------
     >>> prior = Gaussian(scale=2.0)
     >>> round(float(prior.log_mass(-1.0, 1.0)), 6)
-    -0.95992
+    -0.959916
     >>> Gaussian.from_l2(1e-3, n=1000)
     Gaussian(scale=1.0, loc=0.0)
     """
@@ -327,7 +262,8 @@ class SpikeAndSlab:
         slab_zeros, slab = 0.0, self.slab
         for _ in range(5):
             slab = self.slab.fit(cells.w, counts_of_slab, cells.width)
-            at_zero = float(np.exp(slab.log_mass(cells.w[zero] - half[zero], cells.w[zero] + half[zero])).sum())
+            mass = np.exp(slab.log_mass(cells.w[zero] - half[zero], cells.w[zero] + half[zero]))
+            at_zero = float(cells.counts[zero] @ mass) / max(zeros, 1.0)
             # the best density leaves the slab as many zeros as it predicts from what is not zero
             slab_zeros = min(zeros, others * at_zero / max(1.0 - at_zero, 1e-12))
             counts_of_slab = np.where(zero, cells.counts * (slab_zeros / max(zeros, 1.0)), cells.counts)

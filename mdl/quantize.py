@@ -43,9 +43,10 @@ def _finite(w: ArrayLike) -> Array:
     return values
 
 
-def _check_step(step: float) -> None:
-    if not (isinstance(step, float | int) and math.isfinite(step) and step >= 1e-300):
+def _checked_step(step: object) -> float:
+    if not (isinstance(step, float | int | np.floating | np.integer) and math.isfinite(step) and step >= 1e-300):
         raise QuantizationError(f"step: expected a positive finite number, got {step!r}")
+    return float(step)
 
 
 def _to_int32(values: Array, what: str) -> Symbols:
@@ -69,7 +70,7 @@ class UniformGrid:
     step: float
 
     def __post_init__(self) -> None:
-        _check_step(self.step)
+        object.__setattr__(self, "step", _checked_step(self.step))
 
     def quantize(self, w: ArrayLike) -> Symbols:
         """Nearest multiple of the step."""
@@ -98,7 +99,7 @@ class DeadZone:
     rounding: float = 0.375
 
     def __post_init__(self) -> None:
-        _check_step(self.step)
+        object.__setattr__(self, "step", _checked_step(self.step))
         if not 0.0 < self.rounding <= 0.5:
             raise QuantizationError(f"rounding: expected 0 < rounding <= 1/2, got {self.rounding}")
 

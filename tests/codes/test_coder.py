@@ -1,0 +1,324 @@
+"""The bytes of a message: read by a decoder of twenty lines that shares nothing with the library's, and golden."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdl.codes.alphabet import Alphabet, groups
+from mdl.codes.coder import MAX_LEVELS, PRECISION, TOTAL, Coder, as_symbols, decode, encode, frequencies
+from mdl.codes.integers import EliasGamma
+from mdl.errors import CodeError, MessageError
+from tests.laws import SEARCH
+
+
+class Reference:
+    """A reader in Python's integers. Entropy lane: rANS, 64-bit state, 32-bit words from the last on, 24-bit tables."""
+
+    def __init__(self, data: bytes) -> None:
+        size = shift = start = 0
+        while True:
+            byte, start = data[start], start + 1
+            size, shift = size | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                break
+        self.bits = "".join(f"{byte:08b}" for byte in data[start : start + size])
+        entropy = data[start + size :]
+        entropy += bytes(-len(entropy) % 4)
+        self.words = [int.from_bytes(entropy[i : i + 4], "little") for i in range(0, len(entropy), 4)]
+        self.state = 0
+        self.refill()
+
+    def refill(self) -> None:
+        while self.state < 1 << 32 and self.words:
+            self.state = self.state << 32 | self.words.pop()
+
+    def pop(self, table: list[int]) -> int:
+        slot, symbol = self.state % TOTAL, 0
+        while slot >= table[symbol]:
+            slot, symbol = slot - table[symbol], symbol + 1
+        self.state = (self.state >> PRECISION) * table[symbol] + slot
+        self.refill()
+        return symbol
+
+    def pop_bits(self, count: int) -> list[int]:
+        taken, self.bits = self.bits[:count], self.bits[count:]
+        return [int(bit) for bit in taken]
+
+
+masses = st.lists(st.one_of(st.floats(-40.0, 3.0), st.just(-math.inf)), min_size=2, max_size=9)
+tables = masses.filter(lambda m: max(m) > -math.inf).map(frequencies)
+chunk = tables.flatmap(lambda t: st.tuples(st.just(t), st.lists(st.integers(0, t.size - 1), max_size=30)))
+bit_chunk = st.lists(st.integers(0, 1), max_size=30)
+
+
+@SEARCH
+@given(st.lists(st.one_of(chunk, bit_chunk), max_size=6))
+def test_reference_decoder_reads_what_the_coder_writes(message: list[Any]) -> None:
+    coder = Coder()
+    for part in reversed(message):
+        if isinstance(part, tuple):
+            coder.push(part[0], np.array(part[1], np.int32))
+        else:
+            coder.push_bits(np.array(part, np.uint8))
+    reference, reader = Reference(coder.to_bytes()), Coder.from_bytes(coder.to_bytes())
+    for part in message:
+        if isinstance(part, tuple):
+            assert [reference.pop(part[0].tolist()) for _ in part[1]] == part[1]
+            assert reader.pop(part[0], len(part[1])).tolist() == part[1]
+        else:
+            assert reference.pop_bits(len(part)) == part
+            assert reader.pop_bits(len(part)).tolist() == part
+    assert reference.words == []
+    assert reference.state == 0
+    assert set(reference.bits) <= {"0"}
+    assert reader.finished
+    assert reader.fingerprint == coder.fingerprint
+
+
+@pytest.mark.parametrize("levels", [2, 3, 1000])
+def test_reference_decoder_reads_a_table_for_each_symbol(levels: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = frequencies(rng.normal(0.0, 4.0, (200, levels)))
+    symbols = rng.integers(0, levels, 200).astype(np.int32)
+    coder = Coder()
+    coder.push(rows, symbols)
+    reference = Reference(coder.to_bytes())
+    assert [reference.pop(row) for row in rows.tolist()] == symbols.tolist()
+    assert Coder.from_bytes(coder.to_bytes()).pop(rows, 200).tolist() == symbols.tolist()
+
+
+GOLDEN = "023e800000c0872ff103bf04"  # bytes of the bit lane; its bits; the entropy lane
+
+
+def golden() -> tuple[Coder, Any]:
+    table = frequencies(np.log([0.5, 0.25, 0.125, 0.125]))
+    coder = Coder()
+    coder.push(table, np.array([0, 1, 2, 3, 0, 0, 1, 2, 0, 3, 1, 0] * 2, np.int32))
+    coder.push_bits(np.array([1, 0, 1], np.uint8))
+    coder.push_bits(np.array([0, 0, 1, 1, 1, 1], np.uint8))  # pushed last, read first
+    return coder, table
+
+
+def test_golden_bytes() -> None:
+    coder, table = golden()
+    assert table.tolist() == [8388608, 4194304, 2097152, 2097152]
+    assert coder.to_bytes().hex() == GOLDEN
+    reference = Reference(bytes.fromhex(GOLDEN))
+    assert reference.pop_bits(9) == [0, 0, 1, 1, 1, 1, 1, 0, 1]
+    assert [reference.pop(table.tolist()) for _ in range(12)] == [0, 1, 2, 3, 0, 0, 1, 2, 0, 3, 1, 0]
+
+
+def test_an_empty_message_is_one_byte() -> None:
+    assert Coder().to_bytes() == b"\0"
+    assert encode(EliasGamma(), []) == b"\0"
+    assert Coder.from_bytes(b"\0").finished
+
+
+@SEARCH
+@given(st.integers(0, 400))
+def test_bit_lane_is_packed_and_its_length_is_leb128(count: int) -> None:
+    coder = Coder()
+    coder.push_bits(np.ones(8 * count, np.uint8))
+    size = bytes([count]) if count < 128 else bytes([count & 127 | 128, count >> 7])
+    assert coder.to_bytes() == size + b"\xff" * count
+
+
+# --- frequencies ------------------------------------------------------------------------------------------------------
+
+
+@SEARCH
+@given(st.lists(st.one_of(st.floats(-800.0, 800.0), st.just(-math.inf)), min_size=1, max_size=200))
+def test_frequencies_are_positive_and_sum_to_the_total(logs: list[float]) -> None:
+    logs[0] = max(logs[0], -800.0)
+    table = frequencies(logs)
+    assert table.sum() == TOTAL
+    assert table.min() >= 1
+    p = np.exp(np.array(logs) - max(logs))
+    ideal = p / p.sum() * TOTAL
+    assert (np.abs(table - ideal) <= 1.0 + ideal * len(logs) / TOTAL + (table == table.max()) * len(logs)).all()
+
+
+def test_frequencies_of_the_largest_alphabet_and_of_rows() -> None:
+    logs = np.random.default_rng(0).normal(0.0, 5.0, (3, MAX_LEVELS))
+    table = frequencies(logs)
+    assert table.sum(axis=-1).tolist() == [TOTAL] * 3
+    assert table.min() >= 1
+    assert (table[1] == frequencies(logs[1])).all()
+    assert frequencies([-3.0]).tolist() == [TOTAL]
+
+
+def test_frequencies_do_not_depend_on_a_common_factor() -> None:
+    logs = np.log([0.2, 0.3, 0.5])
+    assert frequencies(logs).tolist() == frequencies(logs + 1000.0 * math.log(2.0)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("logs", "message"),
+    [
+        pytest.param([], "0 levels", id="empty"),
+        pytest.param(np.zeros(MAX_LEVELS + 1), "65537 levels", id="too many"),
+        pytest.param([-math.inf, -math.inf], "without mass", id="no mass"),
+        pytest.param([math.nan, 0.0], "NaN", id="NaN"),
+        pytest.param([math.inf, 0.0], "without mass", id="infinite"),
+        pytest.param([[0.0, 0.0], [-math.inf, -math.inf]], "without mass", id="one row without"),
+    ],
+)
+def test_frequencies_refuse(logs: Any, message: str) -> None:
+    with pytest.raises(CodeError, match=message):
+        frequencies(logs)
+
+
+# --- rate, fingerprints, ends -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 1000, 50_000])
+def test_at_most_40_bits_beyond_the_frequencies(count: int) -> None:
+    rng = np.random.default_rng(1)
+    table = frequencies(np.log(rng.dirichlet(np.full(40, 0.3))))
+    symbols = rng.choice(40, count, p=table / TOTAL).astype(np.int32)
+    coder = Coder()
+    coder.push(table, symbols)
+    ideal = -np.log2(table[symbols] / TOTAL).sum()
+    assert ideal - 1e-6 * count - 1 <= 8 * len(coder.to_bytes()) <= ideal + 40.0
+
+
+def test_fingerprint_sums_the_checksums_of_the_tables_whatever_the_order() -> None:
+    one, two = frequencies([0.0, 1.0]), frequencies([0.0, 1.0, 2.0])
+    symbols = np.array([0, 1], np.int32)
+    crc = [zlib.crc32(b"".join(int(f).to_bytes(8, "little") for f in table)) for table in (one, two)]
+    writer = Coder()
+    writer.push(one, symbols)
+    writer.push(two, symbols)
+    writer.push(two, symbols)
+    assert writer.fingerprint == (crc[0] + 2 * crc[1]) % 2**32
+    reader = Coder.from_bytes(writer.to_bytes())
+    for table in (two, two, one):
+        reader.pop(table, 2)
+    assert reader.fingerprint == writer.fingerprint
+    assert reader.finished
+
+
+def test_a_single_level_costs_nothing() -> None:
+    coder = Coder()
+    coder.push(frequencies([0.0]), np.zeros(1000, np.int32))
+    assert coder.to_bytes() == b"\0"
+    assert coder.pop(frequencies([0.0]), 1000).tolist() == [0] * 1000
+
+
+def test_what_is_left_over_is_noticed() -> None:
+    data = encode(EliasGamma(), [9, 8, 7])
+    assert decode(EliasGamma(), data, 3).tolist() == [9, 8, 7]
+    with pytest.raises(MessageError, match="bytes are left after 2 symbols"):
+        decode(EliasGamma(), data, 2)
+    coder, _ = golden()
+    reader = Coder.from_bytes(coder.to_bytes())
+    assert not reader.finished
+    reader.pop_bits(9)
+    assert not reader.finished
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(b"", "before its first number", id="empty"),
+        pytest.param(b"\x80", "before its first number", id="number cut"),
+        pytest.param(b"\xff" * 9, "before its first number", id="number endless"),
+        pytest.param(b"\x05ab", "bit lane of 5 bytes, but only 2 follow", id="lane cut"),
+        pytest.param(b"\xff\xff\xff\xff\x7fab", "but only 2 follow", id="lane huge"),
+        pytest.param(b"\x00\x01\x00", "zero byte", id="entropy lane ends in zero"),
+        pytest.param(b"\x01\x00\x00", "zero byte", id="entropy lane is zero"),
+    ],
+)
+def test_foreign_bytes_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(MessageError, match=message):
+        Coder.from_bytes(data)
+
+
+@pytest.mark.parametrize("count", [-1, 25])
+def test_bits_beyond_the_lane_are_refused(count: int) -> None:
+    with pytest.raises(MessageError, match=f"expected {count} more bits, but the message has 24"):
+        Coder.from_bytes(b"\x03abc").pop_bits(count)
+
+
+def test_peeking_reads_nothing() -> None:
+    reader = Coder.from_bytes(b"\x01\xa5")
+    assert reader.peek_bits(99).tolist() == reader.pop_bits(8).tolist() == [1, 0, 1, 0, 0, 1, 0, 1]
+    assert reader.bits_left == 0
+    assert reader.peek_bits(1).size == 0
+
+
+# --- symbols ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "symbols",
+    [[], [1, 2], np.array([1, 2], np.int64), np.array([1, 2], np.uint8), np.arange(6, dtype=np.int32)[::2], range(3)],
+    ids=repr,
+)
+def test_symbols_become_contiguous_int32(symbols: Any) -> None:
+    found = as_symbols(symbols)
+    assert found.dtype == np.int32
+    assert found.flags.c_contiguous
+    assert found.tolist() == list(symbols)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "message"),
+    [
+        pytest.param([0.5], "integers, got float64", id="floats"),
+        pytest.param([[1, 2]], r"1-D array of integers, got int64 of shape \(1, 2\)", id="two dimensions"),
+        pytest.param(3, r"shape \(\)", id="a scalar"),
+        pytest.param([True], "got bool", id="booleans"),
+        pytest.param([2**31], "32 bits, got 2147483648", id="too large"),
+        pytest.param([-(2**31) - 1, 0], "32 bits, got -2147483649 to 0", id="too small"),
+        pytest.param([2**63], "32 bits", id="uint64"),
+        pytest.param(["a"], "got <U1", id="text"),
+    ],
+)
+def test_other_symbols_are_refused(symbols: Any, message: str) -> None:
+    with pytest.raises(CodeError, match=message):
+        as_symbols(symbols)
+
+
+# --- alphabets --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("levels", [1, 2, 5000, MAX_LEVELS])
+@pytest.mark.parametrize("spread", [0.0, 3.0, 200.0])
+def test_alphabet_keeps_the_rate_of_rare_symbols(levels: int, spread: float) -> None:
+    """A symbol of mass 2^-60 costs no more than 60 bits, though a table ends at 24; and the mean is the entropy."""
+    rng = np.random.default_rng(2)
+    logs = -spread * np.abs(np.linspace(-1.0, 1.0, levels)) ** 2 + rng.normal(0.0, 0.5, levels)
+    logs -= np.logaddexp.reduce(logs)
+    for symbols in (
+        rng.choice(levels, 5000, p=np.exp(logs)),
+        rng.integers(0, levels, 300),
+        np.full(300, logs.argmin()),
+    ):
+        symbols = symbols.astype(np.int32)
+        coder = Coder()
+        Alphabet(logs).push(coder, symbols)
+        data = coder.to_bytes()
+        assert Alphabet(logs).pop(Coder.from_bytes(data), symbols.size).tolist() == symbols.tolist()
+        assert 8 * len(data) <= -logs[symbols].sum() / math.log(2.0) * 1.0002 + 64.0
+
+
+def test_alphabet_of_masses_that_vanish() -> None:
+    logs = np.array([0.0, -np.inf, -1e9, -np.inf, -np.inf])
+    coder = Coder()
+    Alphabet(logs).push(coder, np.arange(5, dtype=np.int32))
+    assert Alphabet(logs).pop(Coder.from_bytes(coder.to_bytes()), 5).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_groups_are_ascending_and_keep_their_order() -> None:
+    labels = np.array([3, 1, 3, 2, 1], np.int32)
+    found = [(label, places.tolist()) for label, places in groups(labels, 10 * np.arange(5))]
+    assert found == [(1, [10, 40]), (2, [30]), (3, [0, 20])]
+    assert list(groups(labels[:0], np.arange(0))) == []
