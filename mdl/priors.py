@@ -88,7 +88,7 @@ class _LocationScale:
     def log_mass(self, lower: ArrayLike, upper: ArrayLike) -> Array:
         """Ln of the mass between two edges, nats; -inf for a cell without mass.
 
-        Relative error at most 1e-12 out to 60 scales, beside what rounding ``(edge - loc) / scale`` to a double changes.
+        Relative error at most 1e-12 out to 60 scales, beside what rounding ``(edge - loc) / scale`` changes.
         """
         scale = self.parameters[0]
         low, high = (np.asarray(edge, float) - self.loc for edge in (lower, upper))

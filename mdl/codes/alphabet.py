@@ -7,6 +7,7 @@ symbols is therefore coded in two steps: a bucket of neighbouring symbols, then 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from mdl.masses import Array
 
 _HEAVY_BITS = 12  # a symbol of mass >= 2^-12 is a bucket of its own
 _BUCKET_BITS = 10  # lighter neighbours share buckets of mass about 2^-10
+_PIECE = 1 << 16  # symbols looked up at a time: numpy widens what it indexes with
 
 
 class Alphabet:
@@ -47,14 +49,14 @@ class Alphabet:
         """Each bucket of several symbols that occurs, ascending, with the positions where it does."""
         if self._starts.size == self._log_mass.size:
             return iter(())
-        positions = np.flatnonzero((self._sizes > 1)[buckets])
+        positions = np.flatnonzero(_look_up(self._sizes > 1, buckets))
         return groups(buckets[positions], positions)
 
     def push(self, coder: Coder, symbols: Symbols) -> None:
         """Push symbols in 0..K-1."""
         if self._starts.size == self._log_mass.size:
             return coder.push(self._buckets, symbols)
-        buckets = self._bucket_of[symbols]
+        buckets = _look_up(self._bucket_of, symbols)
         for bucket, positions in reversed(list(self._shared(buckets))):
             coder.push(self._within(bucket), symbols[positions] - np.int32(self._starts[bucket]))
         coder.push(self._buckets, buckets)
@@ -64,10 +66,18 @@ class Alphabet:
         buckets = coder.pop(self._buckets, count)
         if self._starts.size == self._log_mass.size:
             return buckets
-        symbols = self._starts.astype(np.int32)[buckets]
-        for bucket, positions in self._shared(buckets):
+        shared = list(self._shared(buckets))
+        symbols = _look_up(self._starts.astype(np.int32), buckets, out=buckets)
+        for bucket, positions in shared:
             symbols[positions] += coder.pop(self._within(bucket), positions.size)
         return symbols
+
+
+def _look_up(table: NDArray[Any], indices: Symbols, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    found = np.empty(indices.size, table.dtype) if out is None else out
+    for start in range(0, indices.size, _PIECE):
+        found[start : start + _PIECE] = table[indices[start : start + _PIECE]]
+    return found
 
 
 def groups(labels: Symbols, positions: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from mdl.errors import CodeError, MdlError, MessageError
 from mdl.priors import Prior
 from mdl.quantize import Quantizer
 
+_NOTHING: Mapping[str, object] = types.MappingProxyType({})
 Described = list[tuple[str, Bits]]
 
 #: (role, class); tag = position. Append only.
@@ -74,7 +75,7 @@ def describe(thing: object, known: Collection[str] = (), depth: int = 0) -> Desc
     CodeError
         For what the format cannot say: a class without a tag, an open parameter, things too deep in one another.
     """
-    family = type(thing)
+    family: Any = type(thing)
     if family not in _TAGS:
         raise CodeError(f"{family.__name__} has no tag in the format: only registered classes can be written")
     if depth > _MAX_DEPTH:
@@ -95,7 +96,7 @@ def describe(thing: object, known: Collection[str] = (), depth: int = 0) -> Desc
     return parts
 
 
-def read(coder: Coder, role: str, depth: int = 0, **known: object) -> Any:
+def read(coder: Coder, role: str, known: Mapping[str, object] = _NOTHING, depth: int = 0) -> Any:
     """Read what ``describe`` wrote of a prior, quantizer, code or likelihood; MessageError if it is none."""
     tag = bits_value(coder.pop_bits(TAG_BITS))
     actual, family = FAMILIES[tag] if tag < len(FAMILIES) else ("unknown thing", object)
@@ -106,7 +107,7 @@ def read(coder: Coder, role: str, depth: int = 0, **known: object) -> Any:
         if name in known
         else _READERS[field](coder)
         if field in _READERS
-        else read(coder, _ROLES[field], depth + 1, **known)
+        else read(coder, _ROLES[field], known, depth + 1)
         for name, field in _fields(family)
     }
     try:

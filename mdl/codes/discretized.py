@@ -15,6 +15,8 @@ from mdl.masses import Array
 from mdl.priors import Hashed, Prior
 from mdl.quantize import Quantizer
 
+_CHUNK = 1 << 12  # cells at a time: a mixture holds many numbers for each
+
 
 @dataclass(frozen=True)
 class Discretized:
@@ -38,7 +40,7 @@ class Discretized:
     >>> from mdl.quantize import UniformGrid
     >>> code = Discretized(Gaussian(scale=1.0), UniformGrid(0.5), lo=-8, hi=8)
     >>> code.nats([0, 2]).round(4).tolist()
-    [1.6224, 2.1119]
+    [1.6225, 2.1122]
     """
 
     prior: Prior
@@ -57,17 +59,20 @@ class Discretized:
         """Size of the alphabet."""
         return self.hi - self.lo + 1
 
-    @functools.cached_property
+    @property
     def log_masses(self) -> Array:
         """Ln mass of every cell, (levels,) nats; at most 2^16 levels."""
-        every = np.arange(self.levels, dtype=np.int64)
-        return self._masses(every, every)
+        return _log_masses(self)
 
     def _masses(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> Array:
         """Ln mass of each run of cells, offsets from ``lo``, both included."""
-        lower, _ = self.quantizer.cell(first + self.lo)
-        _, upper = self.quantizer.cell(last + self.lo)
-        return self.prior.log_mass(lower, upper)
+        rows = _CHUNK if not isinstance(self.prior, Hashed) else first.size  # which orders all cells at once
+        masses = np.empty(first.size)
+        for start in range(0, first.size, rows):
+            lower, _ = self.quantizer.cell(first[start : start + rows] + self.lo)
+            _, upper = self.quantizer.cell(last[start : start + rows] + self.lo)
+            masses[start : start + rows] = self.prior.log_mass(lower, upper)
+        return masses
 
     def _offsets(self, symbols: ArrayLike) -> NDArray[np.int64]:
         offsets = np.asarray(symbols, np.int64) - self.lo
@@ -112,9 +117,9 @@ class Discretized:
             symbols[positions] += self._trailing(digit).pop(coder, positions.size)
         return symbols.astype(np.int32)
 
-    @functools.cached_property
+    @property
     def _whole(self) -> Alphabet:
-        return Alphabet(_with_mass(self.log_masses))
+        return _alphabet(self)
 
     @functools.cached_property
     def _trailing_bits(self) -> int:
@@ -130,6 +135,20 @@ class Discretized:
         start = digit << self._trailing_bits
         cells = np.arange(start, min(start + (1 << self._trailing_bits), self.levels))
         return Alphabet(_with_mass(self._masses(cells, cells)))
+
+
+# Tensors in a row often share a code; kept by the codes themselves, the tables of a thousand tensors would add up.
+@functools.lru_cache(maxsize=4)
+def _log_masses(code: Discretized) -> Array:
+    every = np.arange(code.levels, dtype=np.int64)
+    masses = code._masses(every, every)
+    masses.flags.writeable = False
+    return masses
+
+
+@functools.lru_cache(maxsize=4)
+def _alphabet(code: Discretized) -> Alphabet:
+    return Alphabet(_with_mass(code.log_masses))
 
 
 def _with_mass(log_mass: Array) -> Array:

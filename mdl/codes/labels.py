@@ -14,7 +14,7 @@ from mdl.likelihoods import Likelihood
 from mdl.masses import Array
 
 _BASE_BITS = 8  # a wide alphabet is coded digit by digit, so that a table has at most 256 levels
-_ROWS = 4096  # tables held at a time
+_ROWS = 1024  # tables held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,7 @@ class Labels:
     def __post_init__(self) -> None:
         if not self.lo <= self.hi:
             raise CodeError(f"labels: expected lo <= hi, got {self.lo} and {self.hi}")
+        self.likelihood.to_symbols(self.likelihood.from_symbols([self.lo, self.hi]))  # or DataError: it has no such
         unit = self.likelihood.resolution
         object.__setattr__(self, "predictions", np.rint(np.asarray(self.predictions, np.float64) / unit) * unit)
 

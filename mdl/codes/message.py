@@ -48,6 +48,8 @@ DTYPES: tuple[np.dtype[Any], ...] = tuple(
 _DTYPE_BITS = 4
 _MAX_DIMENSIONS = 32
 
+Shape = tuple[int, ...]
+Shapes = dict[str, tuple[np.dtype[Any], Shape]]
 Predict = Callable[[str, Mapping[str, Tensor]], ArrayLike]
 
 
@@ -103,6 +105,13 @@ def write(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
         A coding for each of them, in the same order.
     data
         Labels to code as well.
+
+    Raises
+    ------
+    WeightsError
+        If a tensor has no place in the format, or so many weights are alike that a reader would refuse the message.
+    CodeError, PriorError, QuantizationError
+        If the scheme does not fit the tensors.
     """
     coder = Coder()
     spent: list[tuple[str, float]] = []
@@ -127,6 +136,7 @@ def write(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
     coder.push_bits(np.concatenate([bits for _, bits in described]))
     body = coder.to_bytes()
     message = MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "little") + body
+    _check_count(sum(_room(tensor.shape) for tensor in tensors.values()), _room_for(message), WeightsError)
     parts = [(part, float(bits.size)) for part, bits in described] + spent[::-1]
     rest = 8 * len(message) - math.fsum(bits for _, bits in parts)
     return message, CodeLength.from_bits([*parts, (HEADER, rest)], realised=True)
@@ -155,6 +165,8 @@ def _header_bits(tensors: Mapping[str, Tensor], has_data: bool) -> Bits:
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES:
             raise WeightsError(f"tensor {name!r}: dtype {tensor.dtype} has no tag in the format")
+        if tensor.ndim > _MAX_DIMENSIONS or not name or "\0" in name:
+            raise WeightsError(f"tensor {name!r}: expected a name and at most {_MAX_DIMENSIONS} dimensions")
         bits += [text_bits(name), fixed_bits(DTYPES.index(tensor.dtype), _DTYPE_BITS)]
         bits += [natural_bits(extent) for extent in (tensor.ndim, *tensor.shape)]
     return np.concatenate(bits)
@@ -170,7 +182,7 @@ def parse(data: bytes, predict: Predict | None = None, max_weights: int | None =
     predict
         ``(architecture, tensors) -> predictions`` for the labels' inputs; without it labels are left unread.
     max_weights
-        Refuse to make more entries than this; by default 2^26 and 4,096 a byte of the message.
+        Refuse to make more entries than this; by default 2^21 and 4,096 a byte of the message.
 
     Raises
     ------
@@ -179,29 +191,50 @@ def parse(data: bytes, predict: Predict | None = None, max_weights: int | None =
     PlatformError
         If this platform computes other probabilities than the writer did.
     """
-    limit = (1 << 26) + 4096 * len(data) if max_weights is None else max_weights
+    limit = _room_for(data) if max_weights is None else max_weights
     coder = Coder.from_bytes(_unframed(bytes(data)))
     has_data = bool(coder.pop_bits(1)[0])
     shapes = _read_header(coder, limit)
     of_tensors = bits_value(coder.pop_bits(_CHECKSUM_BITS))
     scheme = Scheme.read(coder, list(shapes))
     about = _DataHeader.read(coder) if has_data else None
+    with np.errstate(all="ignore"):  # parameters that no writer chooses overflow; what comes of it is checked
+        tensors = _read_tensors(coder, scheme, shapes)
+        if coder.fingerprint != of_tensors:
+            raise PlatformError("the weights' probability tables differ from the writer's: another arithmetic")
+        if about is None:
+            _check_finished(coder)
+            return Message(tensors)
+        labels = None if predict is None else about.labels(coder, predict, tensors)
+    return Message(tensors, about.architecture, about.likelihood, labels)
+
+
+def _room_for(data: bytes) -> int:
+    """How many weights a message may make unless its reader allows more: a wrong one must not fill the memory."""
+    return (1 << 21) + 4096 * len(data)
+
+
+def _room(shape: Shape) -> int:
+    """Entries of a tensor; of one without any, as if its extents of 0 were 1, since arrays have limits there too."""
+    return math.prod(extent or 1 for extent in shape)
+
+
+def _check_count(count: int, limit: int, error: type[MdlError]) -> None:
+    if count > limit:
+        raise error(f"the message would make {count} weights, more than the {limit} allowed (see max_weights)")
+
+
+def _read_tensors(coder: Coder, scheme: Scheme, shapes: Shapes) -> dict[str, Tensor]:
     tensors = {}
     for name, (dtype, shape) in shapes.items():
         coding = scheme.codings[name]
         try:
-            tensors[name] = coding.restore(coding.code.pop(coder, math.prod(shape)), dtype, shape)
+            tensors[name] = coding.restore(coding.code.pop(coder, math.prod(shape)), dtype, shape, name)
         except MessageError:
             raise
         except MdlError as error:
             raise MessageError(f"tensor {name!r} does not decode: {error}") from error
-    if coder.fingerprint != of_tensors:
-        raise PlatformError("the weights' probability tables differ from the writer's: another platform's arithmetic")
-    if about is None:
-        _check_finished(coder)
-        return Message(tensors)
-    labels = None if predict is None else about.labels(coder, of_tensors, predict(about.architecture, tensors))
-    return Message(tensors, about.architecture, about.likelihood, labels)
+    return tensors
 
 
 def _check_finished(coder: Coder) -> None:
@@ -220,8 +253,8 @@ def _unframed(data: bytes) -> bytes:
     return body
 
 
-def _read_header(coder: Coder, limit: int) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
-    shapes: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+def _read_header(coder: Coder, limit: int) -> Shapes:
+    shapes: Shapes = {}
     count = read_natural(coder)
     if count > coder.bits_left:
         raise MessageError(f"expected the names of {count} tensors, but the message is too short for them")
@@ -229,12 +262,12 @@ def _read_header(coder: Coder, limit: int) -> dict[str, tuple[np.dtype[Any], tup
         name = read_text(coder)
         tag = bits_value(coder.pop_bits(_DTYPE_BITS))
         dimensions = read_natural(coder)
-        if tag >= len(DTYPES) or dimensions > _MAX_DIMENSIONS or name in shapes:
-            raise MessageError(f"tensor {name!r}: impossible dtype tag {tag}, {dimensions} dimensions, or name twice")
+        if not name or "\0" in name or name in shapes:
+            raise MessageError(f"tensor {name!r}: expected a name, and no name twice")
+        if tag >= len(DTYPES) or dimensions > _MAX_DIMENSIONS:
+            raise MessageError(f"tensor {name!r}: impossible dtype tag {tag} or {dimensions} dimensions")
         shapes[name] = DTYPES[tag], tuple(read_natural(coder) for _ in range(dimensions))
-    total = sum(math.prod(shape) for _, shape in shapes.values())
-    if total > limit or any(max(shape, default=0) > limit for _, shape in shapes.values()):
-        raise MessageError(f"the message claims {total} weights, more than the {limit} allowed (see max_weights)")
+    _check_count(sum(_room(shape) for _, shape in shapes.values()), limit, MessageError)
     return shapes
 
 
@@ -259,12 +292,13 @@ class _DataHeader:
             raise MessageError(f"expected labels within 32 bits, got {lo} to {hi}")
         return cls(architecture, likelihood, count, lo, hi, bits_value(coder.pop_bits(_CHECKSUM_BITS)))
 
-    def labels(self, coder: Coder, of_tensors: int, predictions: ArrayLike) -> NDArray[Any]:
+    def labels(self, coder: Coder, predict: Predict, tensors: Mapping[str, Tensor]) -> NDArray[Any]:
         """Read the labels with the model's predictions."""
-        values = np.asarray(predictions, np.float64)
-        if values.shape[:1] != (self.count,):
-            raise MessageError(f"the message holds {self.count} labels, but X has {values.shape[0]} rows")
+        of_tensors = coder.fingerprint
         try:
+            values = np.asarray(predict(self.architecture, tensors), np.float64)
+            if values.shape[:1] != (self.count,):
+                raise MessageError(f"the message holds {self.count} labels, but predictions are {values.shape}")
             symbols = Labels(self.likelihood, values, self.lo, self.hi).pop(coder, self.count)
         except MessageError:
             raise

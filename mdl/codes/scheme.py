@@ -31,7 +31,7 @@ PriorLike = Prior | Callable[[int, int], Code]
 Tensor = NDArray[Any]
 P = TypeVar("P", bound=Prior)
 
-_CHUNK = 1 << 18  # weights quantised at a time
+_CHUNK = 1 << 15  # weights quantised at a time: an allocator maps larger temporaries anew each time
 _DENSE = 1 << 20  # widest range of symbols counted by bincount
 FREE, BUFFERS, WEIGHTS = "intercepts", "buffers", "weights"
 
@@ -186,7 +186,7 @@ class Scheme:
                 if quantizer_age == 0:
                     quantizers.append(read(coder, "quantizer"))
                 quantizer = _aged(quantizers, max(quantizer_age, 1))
-                seen.append((quantizer, read(coder, "code", **_known(quantizer))))
+                seen.append((quantizer, read(coder, "code", _known(quantizer))))
             codings[name] = Coding(*_aged(seen, max(age, 1)))
         return Scheme(codings)
 

@@ -1,0 +1,277 @@
+"""A reader of .mdl messages written from docs/format.md alone, in Python's own integers and floats.
+
+It knows Gaussian and Laplace priors on uniform grids, Krichevsky-Trofimov, signed Elias delta, and Bernoulli labels.
+Nothing of the library is imported: what both read alike, the document says.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+TOTAL = 1 << 24
+DTYPES = (
+    "float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool"
+).split()
+GAUSSIAN, LAPLACE, UNIFORM_GRID, DISCRETIZED, ELIAS_DELTA, SIGNED, DIRICHLET, BERNOULLI = 0, 1, 10, 14, 16, 22, 23, 25
+
+Read = Callable[["Reader", int], list[int]]  # a code: (reader, count) -> symbols
+Predict = Callable[[str, dict[str, "Tensor"]], list[float]]
+
+
+class Tensor(NamedTuple):
+    """Values in row-major order."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    values: list[float]
+
+
+class Reader:
+    """Both lanes of a message, and the sum of the checksums of the tables used."""
+
+    def __init__(self, body: bytes) -> None:
+        size = start = 0
+        for byte in body:
+            size |= (byte & 127) << 7 * start
+            start += 1
+            if byte < 128:
+                break
+        self.lane = "".join(f"{byte:08b}" for byte in body[start : start + size])
+        entropy = body[start + size :]
+        entropy += bytes(-len(entropy) % 4)
+        self.words = list(struct.unpack(f"<{len(entropy) // 4}I", entropy))
+        self.state = self.fingerprint = 0
+        self._refill()
+
+    def _refill(self) -> None:
+        while self.state < 1 << 32 and self.words:
+            self.state = self.state << 32 | self.words.pop()
+
+    def symbol(self, table: list[int]) -> int:
+        if len(table) == 1:
+            return 0
+        slot, symbol = self.state % TOTAL, 0
+        while slot >= table[symbol]:
+            slot, symbol = slot - table[symbol], symbol + 1
+        self.state = (self.state >> 24) * table[symbol] + slot
+        self._refill()
+        return symbol
+
+    def note(self, *rows: list[int]) -> None:
+        packed = b"".join(struct.pack(f"<{len(row)}q", *row) for row in rows)
+        self.fingerprint = (self.fingerprint + zlib.crc32(packed)) % 2**32
+
+    def symbols(self, table: list[int], count: int) -> list[int]:
+        self.note(table)
+        return [self.symbol(table) for _ in range(count)]
+
+    def bits(self, count: int) -> str:
+        taken, self.lane = self.lane[:count], self.lane[count:]
+        assert len(taken) == count, "the lane ends early"
+        return taken
+
+    def number(self, width: int) -> int:
+        return int(self.bits(width) or "0", 2)
+
+    def delta(self) -> int:
+        zeros = 0
+        while self.bits(1) == "0":
+            zeros += 1
+        length = int("1" + self.bits(zeros), 2)
+        return int("1" + self.bits(length - 1), 2)
+
+    def natural(self) -> int:
+        return self.delta() - 1
+
+    def integer(self) -> int:
+        return unsigned(self.natural())
+
+    def real(self) -> float:
+        if self.bits(1) == "0":
+            return 0.0
+        sign = -1.0 if self.bits(1) == "1" else 1.0
+        odd = 2 * self.natural() + 1
+        return sign * math.ldexp(odd, self.integer())
+
+    def text(self) -> str:
+        size = self.natural()
+        return bytes(self.number(8) for _ in range(size)).decode()
+
+
+def unsigned(index: int) -> int:
+    """0, -1, 1, -2, ... in this order."""
+    return index // 2 if index % 2 == 0 else -(index + 1) // 2
+
+
+def frequencies(log_masses: list[float]) -> list[int]:
+    top = max(log_masses)
+    masses = [math.exp(m - top) for m in log_masses]
+    total = math.fsum(masses)
+    table = [1 + math.floor(m / total * (TOTAL - len(masses))) for m in masses]
+    table[table.index(max(table))] += TOTAL - sum(table)
+    return table
+
+
+def alphabet(reader: Reader, log_masses: list[float], count: int) -> list[int]:
+    """Symbols of one distribution: a bucket of neighbours, then the symbol inside."""
+    if max(log_masses) == -math.inf:
+        log_masses = [0.0] * len(log_masses)
+    starts, table = [0], frequencies(log_masses)
+    ends = list(itertools.accumulate(table))
+    for k in range(1, len(table)):
+        heavy = table[k] >= 1 << 12 or table[k - 1] >= 1 << 12
+        if heavy or ends[k] >> 14 != ends[k - 1] >> 14:
+            starts.append(k)
+    stops = [*starts[1:], len(table)]
+    top = max(log_masses)
+    masses = [math.fsum(math.exp(m - top) for m in log_masses[a:b]) for a, b in zip(starts, stops, strict=True)]
+    buckets = reader.symbols(frequencies([math.log(m) if m else -math.inf for m in masses]), count)
+    symbols = [starts[bucket] for bucket in buckets]
+    for bucket in sorted(set(buckets)):
+        inside = log_masses[starts[bucket] : stops[bucket]]
+        if len(inside) > 1:
+            positions = [i for i in range(count) if buckets[i] == bucket]
+            table = frequencies(inside if max(inside) > -math.inf else [0.0] * len(inside))
+            for i, within in zip(positions, reader.symbols(table, len(positions)), strict=True):
+                symbols[i] += within
+    return symbols
+
+
+def gaussian_mass(a: float, b: float) -> float:
+    if a + b < 0.0:
+        a, b = -b, -a  # so that the tail function does not cancel
+    return 0.5 * (math.erfc(a / math.sqrt(2.0)) - math.erfc(b / math.sqrt(2.0)))
+
+
+def laplace_mass(a: float, b: float) -> float:
+    if a + b < 0.0:
+        a, b = -b, -a
+    if a < 0.0:
+        return -0.5 * (math.expm1(a) + math.expm1(-b))
+    return 0.5 * math.exp(-a) * -math.expm1(a - b)
+
+
+def discretized(mass: Callable[[float, float], float], loc: float, scale: float, step: float, lo: int, hi: int) -> Read:
+    def log_mass(first: int, last: int) -> float:
+        low, high = (first - 0.5) * step, (last + 0.5) * step
+        found = mass((low - loc) / scale, (high - loc) / scale)
+        return math.log(found) if found > 0.0 else -math.inf
+
+    def read(reader: Reader, count: int) -> list[int]:
+        levels = hi - lo + 1
+        if levels <= 1 << 16:
+            return [lo + s for s in alphabet(reader, [log_mass(s, s) for s in range(lo, hi + 1)], count)]
+        width = 1 << levels.bit_length() // 2
+        runs = [log_mass(s, min(s + width - 1, hi)) for s in range(lo, hi + 1, width)]
+        leading = alphabet(reader, runs, count)
+        symbols = [lo + digit * width for digit in leading]
+        for digit in sorted(set(leading)):
+            start = lo + digit * width
+            cells = [log_mass(s, s) for s in range(start, min(start + width - 1, hi) + 1)]
+            positions = [i for i in range(count) if leading[i] == digit]
+            for i, trailing in zip(positions, alphabet(reader, cells, len(positions)), strict=True):
+                symbols[i] += trailing
+        return symbols
+
+    return read
+
+
+def dirichlet(lo: int, hi: int, alpha: float) -> Read:
+    def read(reader: Reader, count: int) -> list[int]:
+        counts, indices = [0] * (hi - lo + 1), []
+        while len(indices) < count:
+            size = min(max(1, len(indices) // 8), count - len(indices))
+            total = len(indices) + alpha * len(counts)
+            block = alphabet(reader, [math.log(n + alpha) - math.log(total) for n in counts], size)
+            for index in block:
+                counts[index] += 1
+            indices += block
+        return [lo + index for index in indices]
+
+    return read
+
+
+def signed_delta(reader: Reader, count: int) -> list[int]:
+    return [unsigned(reader.delta() - 1) for _ in range(count)]
+
+
+def read_code(reader: Reader, step: float | None) -> Read:
+    tag = reader.number(5)
+    if tag == DISCRETIZED:
+        mass = {GAUSSIAN: gaussian_mass, LAPLACE: laplace_mass}[reader.number(5)]
+        scale, loc = reader.real(), reader.real()
+        assert step is not None
+        return discretized(mass, loc, scale, step, reader.integer(), reader.integer())
+    if tag == DIRICHLET:
+        return dirichlet(reader.integer(), reader.integer(), reader.real())
+    assert tag == SIGNED
+    assert reader.number(5) == ELIAS_DELTA
+    return signed_delta
+
+
+def read_scheme(reader: Reader, tensors: int) -> Iterator[tuple[float | None, Read]]:
+    """The step and the code of each tensor."""
+    codings: list[tuple[float | None, Read]] = []
+    steps: list[float | None] = [None]
+    for _ in range(tensors):
+        age = reader.natural()
+        if age == 0:
+            step_age = reader.natural()
+            if step_age == 0:
+                assert reader.number(5) == UNIFORM_GRID
+                steps.append(reader.real())
+            step = steps[-max(step_age, 1)]
+            codings.append((step, read_code(reader, step)))
+        yield codings[-max(age, 1)]
+
+
+def read_labels(reader: Reader, logits: list[float], lo: int, hi: int) -> list[int]:
+    """Two classes, at most 4096 examples."""
+    rows = []
+    for logit in logits:
+        logit = round(logit * 4096) / 4096
+        log_masses = [-math.log1p(math.exp(-z)) for z in (-logit, logit)]
+        rows.append(frequencies(log_masses[lo : hi + 1]))
+    reader.note(*rows)
+    return [lo + reader.symbol(row) for row in rows]
+
+
+def decode(message: bytes, predict: Predict | None = None) -> tuple[dict[str, Tensor], list[int]]:
+    """Tensors, and labels if there are any."""
+    assert message[:5] == b"\x93MDL\x01"
+    assert int.from_bytes(message[5:9], "little") == zlib.crc32(message[9:])
+    reader = Reader(message[9:])
+    has_data = reader.number(1)
+    headers = []
+    for _ in range(reader.natural()):
+        name, dtype = reader.text(), DTYPES[reader.number(4)]
+        headers.append((name, dtype, tuple(reader.natural() for _ in range(reader.natural()))))
+    fingerprint = reader.number(32)
+    scheme = list(read_scheme(reader, len(headers)))
+    if has_data:
+        architecture = reader.text()
+        assert reader.number(5) == BERNOULLI
+        count, lo = reader.natural(), reader.integer()
+        hi, of_labels = lo + reader.natural(), reader.number(32)
+    tensors = {}
+    for (name, dtype, shape), (step, code) in zip(headers, scheme, strict=True):
+        symbols: list[Any] = code(reader, math.prod(shape))
+        tensors[name] = Tensor(dtype, shape, symbols if step is None else [s * step for s in symbols])
+    assert reader.fingerprint == fingerprint, "tables differ from the writer's"
+    labels = []
+    if has_data and predict is not None:
+        logits = predict(architecture, tensors)
+        assert len(logits) == count
+        labels = read_labels(reader, logits, lo, hi)
+        assert (reader.fingerprint - fingerprint) % 2**32 == of_labels, "tables differ from the writer's"
+    if not has_data or predict is not None:
+        assert set(reader.lane) <= {"0"}, "bits are left"
+        assert len(reader.lane) < 8
+        assert reader.state == 0
+        assert reader.words == []
+    return tensors, labels
