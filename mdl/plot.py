@@ -1,0 +1,189 @@
+"""Draws tables that others computed; every plot takes ``ax=`` and returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mdl.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLE: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+}
+# Okabe & Ito's colours, each with a dash of its own: told apart without colour as well
+_COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#8C6D00",
+    "#7F3C8D",
+    "#666666",
+)
+_DASHES = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (5, 1)),
+    (0, (3, 1, 1, 1)),
+    (0, (1, 1)),
+    (0, (7, 2)),
+    (0, (4, 1, 1, 1)),
+    (0, (2, 2)),
+)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+_TITLES = {"logistic": "logistic regression", "ridge": "ridge regression"}
+_STRENGTH = "L2 strength λ per example"
+
+
+def sweep_figure(table: pd.DataFrame, prior: str | None = None) -> Figure:
+    """The figure of a sweep: a column a model; lengths, totals of every prior, and held-out losses against strength.
+
+    Parameters
+    ----------
+    table
+        What :func:`mdl.sweep.sweep` returns.
+    prior
+        The one whose parts the top row shows; the table's first by default.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    models = list(dict.fromkeys(table["model"]))
+    chosen = prior or str(table["prior"].iloc[0])
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(max(3.6, 3.5 * len(models)), 7.2), layout="constrained")
+        axes = figure.subplots(3, len(models), sharex=True, squeeze=False)
+        for column, model in enumerate(models):
+            part = table[table["model"] == model]
+            plot_lengths(part, prior=chosen, ax=axes[0, column])
+            plot_totals(part, ax=axes[1, column])
+            plot_held_out(part, prior=chosen, ax=axes[2, column])
+            axes[0, column].set_title(f"{part['dataset'].iloc[0]}: {_TITLES.get(model, model)}")
+            for row in (0, 1):
+                axes[row, column].set_xlabel("")
+        figure.align_ylabels()
+    return figure
+
+
+def plot_lengths(table: pd.DataFrame, prior: str | None = None, ax: Axes | None = None) -> Axes:
+    """Model bits, data bits and their sum under one prior, means over seeds with their range; the minimum marked."""
+    axes = _axes(ax)
+    prior = prior or str(table["prior"].iloc[0])
+    part = table[table["prior"] == prior]
+    parts = {"model": "model_bits", "data": "data_bits", "total": "total_bits"}
+    for k, (label, column) in enumerate(parts.items()):
+        _line(axes, part, column, k, label, minimum=label == "total")
+    axes.axhline(float(part["uniform_bits"].mean()), color="#666666", linewidth=0.8, linestyle=(0, (1, 2)))
+    axes.annotate(
+        "uniform labels", (0.99, float(part["uniform_bits"].mean())), xycoords=("axes fraction", "data"),
+        ha="right", va="bottom", fontsize=6.5, color="#444444",
+    )  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel=_STRENGTH, ylabel=f"bits, {prior} prior")
+    axes.legend(loc="best", ncols=3, handlelength=2.6)
+    return axes
+
+
+def plot_totals(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """The total of every prior, a line each, means over seeds with their range; the minima marked."""
+    axes = _axes(ax)
+    for k, (prior, part) in enumerate(table.groupby("prior", sort=False)):
+        _line(axes, part, "total_bits", k, str(prior), minimum=True)
+    axes.set(xscale="log", yscale="log", xlabel=_STRENGTH, ylabel="total bits")
+    axes.legend(loc="best", ncols=2, handlelength=3.2, labelspacing=0.25, columnspacing=1.0)
+    return axes
+
+
+def plot_held_out(table: pd.DataFrame, prior: str | None = None, ax: Axes | None = None) -> Axes:
+    """Held-out bits an example of the trained and the coded model, and the coded model's error, on one strength axis."""
+    axes = _axes(ax)
+    prior = prior or str(table["prior"].iloc[0])
+    part = table[table["prior"] == prior]
+    _line(axes, part, "trained_test_bits_per_example", 0, "bits, as trained", minimum=True)
+    _line(axes, part, "test_bits_per_example", 1, "bits, as coded", minimum=True)
+    axes.set(xscale="log", yscale="log", xlabel=_STRENGTH, ylabel="held-out bits an example")
+    right = axes.twinx()
+    right.grid(visible=False)
+    right.spines["right"].set_visible(True)
+    classes = str(part["task"].iloc[0]) == "classification"
+    scaled = part.assign(error=part["test_error"] * (100.0 if classes else 1.0))
+    _line(right, scaled, "error", 2, "error, as coded", minimum=True)
+    right.set_ylabel("held-out error, %" if classes else "held-out rms error")
+    right.set_ylim(bottom=0.0)
+    lines, labels = axes.get_legend_handles_labels()
+    more, names = right.get_legend_handles_labels()
+    right.legend([*lines, *more], [*labels, *names], loc="best", handlelength=2.6)
+    return axes
+
+
+def compare(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """The table of :func:`mdl.compare` as stacked bars of parts, best on top."""
+    axes = _axes(ax)
+    parts = [name for name in table.columns if name.endswith("_bits") and name not in ("total_bits", "difference_bits")]
+    rows = table[::-1]
+    left = [0.0] * len(rows)
+    for k, part in enumerate(parts):
+        widths = rows[part].fillna(0.0).tolist()
+        axes.barh([str(label) for label in rows.index], widths, left=left, color=_COLOURS[k % len(_COLOURS)],
+                  label=part.removesuffix("_bits"), edgecolor="white", linewidth=0.5)  # fmt: skip
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    axes.set_xlabel("bits, header left out")
+    axes.legend(loc="lower right")
+    return axes
+
+
+def save_figure(figure: Figure, path: str | Path) -> tuple[Path, Path]:
+    """Write ``path`` as PDF and PNG, whole or not at all, without dates: the same figure gives the same bytes."""
+    import matplotlib as mpl
+
+    files = Path(f"{path}.pdf"), Path(f"{path}.png")
+    metadata: Sequence[dict[str, Any]] = ({"CreationDate": None}, {"Software": None})
+    with mpl.rc_context(STYLE):
+        for file, about in zip(files, metadata, strict=True):
+            kind = file.suffix[1:]
+            write_atomically(file, lambda stream, k=kind, m=about: figure.savefig(stream, format=k, metadata=m))  # type: ignore[misc]
+    return files
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib.figure import Figure
+
+    return Figure(layout="constrained").subplots()
+
+
+def _line(axes: Axes, part: pd.DataFrame, column: str, style: int, label: str, *, minimum: bool) -> None:
+    """Mean over seeds against strength, the seeds' range shaded, and the mean's minimum marked."""
+    over_seeds = part.groupby("strength")[column]
+    mean, low, high = over_seeds.mean(), over_seeds.min(), over_seeds.max()
+    colour, dash = _COLOURS[style % len(_COLOURS)], _DASHES[style % len(_DASHES)]
+    axes.plot(mean.index, mean, color=colour, linestyle=dash, label=label)
+    axes.fill_between(mean.index, low, high, color=colour, alpha=0.15, linewidth=0)
+    if minimum:
+        marker = _MARKERS[style % len(_MARKERS)]
+        at = mean.idxmin()
+        axes.plot([at], [mean[at]], marker, color=colour, markeredgecolor="white", markeredgewidth=0.6, zorder=5)
