@@ -248,7 +248,7 @@ def _read_parquet(path: Path, target: str | None) -> tuple[Array, NDArray[Any]]:
 
 def _read_npz(path: Path, target: str | None) -> tuple[NDArray[Any], NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # a damaged archive raises what zipfile, zlib or numpy happen to
         raise DataError(f"{path}: cannot be read: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,10 +83,13 @@ def sweep_figure(table: pd.DataFrame, prior: str | None = None) -> Figure:
             plot_lengths(part, prior=chosen, ax=axes[0, column])
             plot_totals(part, ax=axes[1, column])
             plot_held_out(part, prior=chosen, ax=axes[2, column])
-            axes[0, column].set_title(f"{part['dataset'].iloc[0]}: {_TITLES.get(model, model)}")
+            axes[0, column].set_title(f"{part['dataset'].iloc[0]}: {_TITLES.get(model, model)}", pad=20)
             for row in (0, 1):
                 axes[row, column].set_xlabel("")
         figure.align_ylabels()
+        figure.get_layout_engine().set(h_pad=0.17)  # room for the legends above the panels
+        seeds = table["seed"].nunique()
+        figure.supxlabel(f"lines: means over {seeds} splits; shaded: their range; markers: minima", fontsize=7)
     return figure
 
 
@@ -103,7 +107,7 @@ def plot_lengths(table: pd.DataFrame, prior: str | None = None, ax: Axes | None 
         ha="right", va="bottom", fontsize=6.5, color="#444444",
     )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel=_STRENGTH, ylabel=f"bits, {prior} prior")
-    axes.legend(loc="best", ncols=3, handlelength=2.6)
+    _finish(axes, axes.get_legend_handles_labels(), columns=3)
     return axes
 
 
@@ -113,12 +117,12 @@ def plot_totals(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     for k, (prior, part) in enumerate(table.groupby("prior", sort=False)):
         _line(axes, part, "total_bits", k, str(prior), minimum=True)
     axes.set(xscale="log", yscale="log", xlabel=_STRENGTH, ylabel="total bits")
-    axes.legend(loc="best", ncols=2, handlelength=3.2, labelspacing=0.25, columnspacing=1.0)
+    _finish(axes, axes.get_legend_handles_labels(), columns=4)
     return axes
 
 
 def plot_held_out(table: pd.DataFrame, prior: str | None = None, ax: Axes | None = None) -> Axes:
-    """Held-out bits an example of the trained and the coded model, and the coded model's error, on one strength axis."""
+    """Held-out bits an example of the trained and the coded model, and the latter's error, against strength."""
     axes = _axes(ax)
     prior = prior or str(table["prior"].iloc[0])
     part = table[table["prior"] == prior]
@@ -135,7 +139,7 @@ def plot_held_out(table: pd.DataFrame, prior: str | None = None, ax: Axes | None
     right.set_ylim(bottom=0.0)
     lines, labels = axes.get_legend_handles_labels()
     more, names = right.get_legend_handles_labels()
-    right.legend([*lines, *more], [*labels, *names], loc="best", handlelength=2.6)
+    _finish(axes, ([*lines, *more], [*labels, *names]), columns=3)
     return axes
 
 
@@ -164,8 +168,24 @@ def save_figure(figure: Figure, path: str | Path) -> tuple[Path, Path]:
     with mpl.rc_context(STYLE):
         for file, about in zip(files, metadata, strict=True):
             kind = file.suffix[1:]
-            write_atomically(file, lambda stream, k=kind, m=about: figure.savefig(stream, format=k, metadata=m))  # type: ignore[misc]
+            write_atomically(file, functools.partial(figure.savefig, format=kind, metadata=about))
     return files
+
+
+def _finish(axes: Axes, legend: tuple[list[Any], list[Any]], columns: int) -> None:
+    """The legend above the axes, where no line is; plain numbers on the ordinate."""
+    from matplotlib.ticker import LogLocator, ScalarFormatter
+
+    above = axes.legend(
+        *legend, loc="lower left", bbox_to_anchor=(-0.1, 1.0), ncols=columns, fontsize=6.5,
+        handlelength=2.2, handletextpad=0.4, labelspacing=0.2, columnspacing=0.6, borderaxespad=0.0,
+    )  # fmt: skip
+    above.set_in_layout(False)
+    formatter = ScalarFormatter()
+    formatter.set_scientific(False)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(formatter)
+    axes.yaxis.set_minor_formatter("")
 
 
 def _axes(ax: Axes | None) -> Axes:

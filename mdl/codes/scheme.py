@@ -72,6 +72,7 @@ class Coding:
 
 
 def _to_symbols(quantizer: Quantizer | None, values: Tensor, name: str) -> Symbols:
+    _check_kind(quantizer, values.dtype, name)
     if quantizer is None:
         return _as_int32(values, name)
     try:
@@ -80,9 +81,13 @@ def _to_symbols(quantizer: Quantizer | None, values: Tensor, name: str) -> Symbo
         raise type(error)(f"tensor {name!r}: {error}") from error
 
 
-def _restore(quantizer: Quantizer | None, symbols: Symbols, dtype: np.dtype[Any], name: str) -> Tensor:
+def _check_kind(quantizer: Quantizer | None, dtype: np.dtype[Any], name: str) -> None:
     if (quantizer is None) != (dtype.kind in "biu"):
         raise WeightsError(f"tensor {name!r}: integers are coded as they are, floats by a quantizer; got {dtype}")
+
+
+def _restore(quantizer: Quantizer | None, symbols: Symbols, dtype: np.dtype[Any], name: str) -> Tensor:
+    _check_kind(quantizer, dtype, name)
     if quantizer is None:
         values = symbols.astype(dtype)
         fits = values == symbols
@@ -100,10 +105,9 @@ def _chunks(size: int) -> Iterator[slice]:
 
 
 def _as_int32(flat: Tensor, name: str) -> Symbols:
-    values = flat.astype(np.int64)
-    if values.size and not -(2**31) <= values.min() <= values.max() < 2**31:
-        raise WeightsError(f"tensor {name!r}: expected integers within 32 bits, got {values.min()} to {values.max()}")
-    return values.astype(np.int32)
+    if flat.size and not -(2**31) <= int(flat.min()) <= int(flat.max()) < 2**31:
+        raise WeightsError(f"tensor {name!r}: expected integers within 32 bits, got {flat.min()} to {flat.max()}")
+    return flat.astype(np.int32)
 
 
 @dataclass(frozen=True)

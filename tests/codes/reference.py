@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 TOTAL = 1 << 24
-DTYPES = (
-    "float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool"
-).split()
+DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64", "int32", "int16",
+          "int8", "uint64", "uint32", "uint16", "uint8", "bool")  # fmt: skip
 GAUSSIAN, LAPLACE, UNIFORM_GRID, DISCRETIZED, ELIAS_DELTA, SIGNED, DIRICHLET, BERNOULLI = 0, 1, 10, 14, 16, 22, 23, 25
 
 Read = Callable[["Reader", int], list[int]]  # a code: (reader, count) -> symbols

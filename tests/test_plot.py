@@ -1,0 +1,73 @@
+"""Figures of a sweep: every prior is drawn, minima are marked where they are, and files repeat byte for byte."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mdl
+from mdl import plot
+
+STRENGTHS = np.logspace(-4, 0, 5)
+
+
+def _table() -> pd.DataFrame:
+    rows = [
+        {
+            "dataset": "toy", "task": "classification", "model": model, "strength": strength, "seed": seed,
+            "prior": prior, "uniform_bits": 500.0,
+            "model_bits": 100.0 - 10 * k + seed, "data_bits": 50.0 + 5 * k**2,
+            "total_bits": 150.0 - 10 * k + 5 * k**2 + seed + 20 * p,
+            "test_bits_per_example": 0.5 + 0.1 * (k - 2) ** 2, "test_error": 0.1 + 0.01 * k,
+            "trained_test_bits_per_example": 0.4 + 0.1 * (k - 3) ** 2,
+        }
+        for model in ("logistic", "mlp-relu")
+        for k, strength in enumerate(STRENGTHS)
+        for seed in range(3)
+        for p, prior in enumerate(("gaussian", "laplace", "hashed"))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _marked(axes) -> list[float]:
+    return [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() not in ("None", "", None)]
+
+
+def test_the_figure_has_a_column_a_model_and_units_on_every_axis() -> None:
+    figure = plot.sweep_figure(_table())
+    panels = [axes for axes in figure.axes if axes.get_subplotspec().rowspan.start == 2]
+    assert {axes.get_title() for axes in figure.axes} >= {"toy: logistic regression", "toy: mlp-relu"}
+    assert "bits" in panels[0].get_ylabel()
+    assert "λ" in panels[0].get_xlabel()
+
+
+def test_every_prior_is_drawn_and_its_minimum_marked() -> None:
+    table = _table()
+    part = table[table["model"] == "logistic"]
+    axes = plot.plot_totals(part)
+    assert axes.get_legend_handles_labels()[1] == ["gaussian", "laplace", "hashed"]
+    expected = part.groupby(["prior", "strength"])["total_bits"].mean().unstack().idxmin(axis=1)
+    assert _marked(axes) == [expected[p] for p in ("gaussian", "laplace", "hashed")]
+    assert len({str(line.get_linestyle()) + str(line._unscaled_dash_pattern) for line in axes.lines[::2]}) == 3
+
+
+def test_given_axes_are_used_and_returned() -> None:
+    axes = plot.plot_held_out(_table())
+    assert plot.plot_lengths(_table(), ax=axes) is axes
+
+
+def test_compare_draws_the_best_on_top() -> None:
+    a = mdl.CodeLength.from_bits({"weights": 10.0, "data": 5.0})
+    b = mdl.CodeLength.from_bits({"weights": 2.0, "data": 6.0})
+    axes = plot.compare(mdl.compare({"a": a, "b": b}))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert max(bar.get_x() + bar.get_width() for bar in axes.patches) == pytest.approx(15.0)
+
+
+def test_files_are_the_same_bytes_again(tmp_path) -> None:
+    first = [path.read_bytes() for path in plot.save_figure(plot.sweep_figure(_table()), tmp_path / "a")]
+    again = [path.read_bytes() for path in plot.save_figure(plot.sweep_figure(_table()), tmp_path / "b")]
+    assert first == again
+    assert first[0].startswith(b"%PDF")
+    assert first[1].startswith(b"\x89PNG")
