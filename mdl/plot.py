@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 9,
     "axes.labelsize": 8,
@@ -76,7 +76,7 @@ def sweep_figure(table: pd.DataFrame, prior: str | None = None) -> Figure:
     models = list(dict.fromkeys(table["model"]))
     chosen = prior or str(table["prior"].iloc[0])
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(max(3.6, 3.5 * len(models)), 7.2), layout="constrained")
+        figure = Figure(figsize=(max(3.6, 3.5 * len(models)), 7.2), layout=_layout())
         axes = figure.subplots(3, len(models), sharex=True, squeeze=False)
         for column, model in enumerate(models):
             part = table[table["model"] == model]
@@ -87,10 +87,16 @@ def sweep_figure(table: pd.DataFrame, prior: str | None = None) -> Figure:
             for row in (0, 1):
                 axes[row, column].set_xlabel("")
         figure.align_ylabels()
-        figure.get_layout_engine().set(h_pad=0.17)  # room for the legends above the panels
         seeds = table["seed"].nunique()
         figure.supxlabel(f"lines: means over {seeds} splits; shaded: their range; markers: minima", fontsize=7)
     return figure
+
+
+def _layout() -> Any:
+    """Constrained, with room for the legends above the panels."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return ConstrainedLayoutEngine(h_pad=0.17)
 
 
 def plot_lengths(table: pd.DataFrame, prior: str | None = None, ax: Axes | None = None) -> Axes:

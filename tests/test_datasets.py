@@ -78,7 +78,7 @@ def test_files_that_will_not_do(tmp_path, frame, target, said) -> None:
 def test_damaged_and_foreign_files(tmp_path, suffix, content) -> None:
     path = tmp_path / f"bad.{suffix}"
     path.write_bytes(content)
-    with pytest.raises(MdlError, match="bad|target: expected one of the columns"):
+    with pytest.raises(MdlError, match=r"bad|target: expected one of the columns"):
         datasets.load(path, target="y")
 
 

@@ -93,7 +93,7 @@ def test_ridge_has_the_strength_of_its_convention() -> None:
 def test_regression_rows(name) -> None:
     options = {**SMALL, "models": (name,), "seeds": (0,)}
     rows = sweep.sweep(datasets.load("diabetes"), **options, n_jobs=1, progress=False)
-    assert (rows["trained_test_error"] < datasets.load("diabetes").y.std()).all()
+    assert (rows["trained_test_error"] < 1.1 * datasets.load("diabetes").y.std()).all()
     assert (rows["realised_bits"] <= 1.0002 * rows["total_bits"] + 64).all()
 
 
