@@ -98,7 +98,8 @@ def decode(
     message: Annotated[Path, typer.Argument(help="A .mdl file.")],
     out: Out,
     inputs: Annotated[Path | None, typer.Option(help="X as .npy: decode the labels as well.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="File for the labels, .npy or .npz.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="File for the labels, .npz.")] = None,
+    max_weights: Annotated[int | None, typer.Option(help="Refuse to make more weights than so many.")] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -110,7 +111,7 @@ def decode(
         raise MdlError("decode: expected --inputs and --labels together, got only one of them")
     data = message.read_bytes()
     if inputs is None or labels is None:
-        decoded = two_part.decode(data)
+        decoded = two_part.decode(data, max_weights)
     else:
         (X,) = weights.load(inputs).values()
         model, y = two_part.decode_with_data(data, X)
@@ -143,13 +144,13 @@ def sweep(
     quiet: Quiet = False,
 ) -> None:
     """Train at many L2 strengths, code under every prior, and draw lengths against strength."""
-    from mdl import datasets, plot
+    from mdl import datasets, plot, training
     from mdl import sweep as sweeps
 
     loaded = datasets.load(dataset, target=target)
     table = sweeps.sweep(
         loaded,
-        models=model or sweeps.default_models(loaded),
+        models=model or training.default_models(loaded),
         strengths=sweeps.default_strengths(strengths),
         seeds=range(seed, seed + seeds),
         priors=prior,

@@ -109,7 +109,7 @@ def write(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
     Raises
     ------
     WeightsError
-        If a tensor has no place in the format, or so many weights are alike that a reader would refuse the message.
+        If a tensor has no place in the format.
     CodeError, PriorError, QuantizationError
         If the scheme does not fit the tensors.
     """
@@ -136,7 +136,6 @@ def write(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
     coder.push_bits(np.concatenate([bits for _, bits in described]))
     body = coder.to_bytes()
     message = MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "little") + body
-    _check_count(sum(_room(tensor.shape) for tensor in tensors.values()), _room_for(message), WeightsError)
     parts = [(part, float(bits.size)) for part, bits in described] + spent[::-1]
     rest = 8 * len(message) - math.fsum(bits for _, bits in parts)
     return message, CodeLength.from_bits([*parts, (HEADER, rest)], realised=True)
@@ -182,7 +181,7 @@ def parse(data: bytes, predict: Predict | None = None, max_weights: int | None =
     predict
         ``(architecture, tensors) -> predictions`` for the labels' inputs; without it labels are left unread.
     max_weights
-        Refuse to make more entries than this; by default 2^21 and 4,096 a byte of the message.
+        Refuse to make more entries than this; by default 2^22 and 4,096 a byte of the message.
 
     Raises
     ------
@@ -211,7 +210,7 @@ def parse(data: bytes, predict: Predict | None = None, max_weights: int | None =
 
 def _room_for(data: bytes) -> int:
     """How many weights a message may make unless its reader allows more: a wrong one must not fill the memory."""
-    return (1 << 21) + 4096 * len(data)
+    return (1 << 22) + 4096 * len(data)
 
 
 def _room(shape: Shape) -> int:

@@ -115,15 +115,18 @@ def report(
     return Report(length, loaded.count, math.fsum(errors.values()) / max(loaded.count, 1), data, tuple(rows))
 
 
-def decode(data: bytes) -> Weights:
+def decode(data: bytes, max_weights: int | None = None) -> Weights:
     """The quantised weights of a .mdl message, exactly as the writer had them; MessageError if it is damaged.
+
+    ``max_weights`` bounds what a message may make of the memory: by default 2^22 weights and 4,096 for every byte,
+    which only a message of many equal weights exceeds.
 
     Examples
     --------
     >>> decode(encode({"w": [0.3, -0.1]}, step=0.25))["w"].tolist()
     [0.25, 0.0]
     """
-    return Weights(message.parse(data).tensors)
+    return Weights(message.parse(data, max_weights=max_weights).tensors)
 
 
 def default_step(tensors: Weights) -> float:
