@@ -7,7 +7,6 @@ symbols is therefore coded in two steps: a bucket of neighbouring symbols, then 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +14,21 @@ from numpy.typing import NDArray
 from mdl.codes.coder import PRECISION, Coder, Frequencies, Symbols, frequencies
 from mdl.masses import Array
 
+RUN = 1 << 19  # symbols coded at a time: their buckets, then what the buckets leave open; bounds the memory
 _HEAVY_BITS = 12  # a symbol of mass >= 2^-12 is a bucket of its own
 _BUCKET_BITS = 10  # lighter neighbours share buckets of mass about 2^-10
-_PIECE = 1 << 16  # symbols looked up at a time: numpy widens what it indexes with
 
 
 class Alphabet:
-    """Symbols 0..K-1 with the given ln masses (K,), renormalised; K <= 2^16."""
+    """Symbols lo..lo+K-1 with the given ln masses (K,), renormalised; K <= 2^16."""
 
-    def __init__(self, log_mass: Array) -> None:
+    def __init__(self, log_mass: Array, lo: int = 0) -> None:
+        self._lo = np.int32(lo)
         self._log_mass = log_mass
         self._starts = self._bucket_starts(frequencies(log_mass))
         self._sizes = np.diff(self._starts, append=log_mass.size)
         self._bucket_of = np.repeat(np.arange(self._starts.size, dtype=np.int32), self._sizes)
+        self._tables: dict[int, Frequencies] = {}  # within the buckets met so far
         top = log_mass.max()
         with np.errstate(divide="ignore"):
             self._buckets = frequencies(np.log(np.add.reduceat(np.exp(log_mass - top), self._starts)))
@@ -41,43 +42,42 @@ class Alphabet:
         return np.flatnonzero(new)
 
     def _within(self, bucket: int) -> Frequencies:
-        start = self._starts[bucket]
-        inside = self._log_mass[start : start + self._sizes[bucket]]
-        return frequencies(inside if np.isfinite(inside.max()) else np.zeros(inside.size))
+        if bucket not in self._tables:
+            start = self._starts[bucket]
+            inside = self._log_mass[start : start + self._sizes[bucket]]
+            self._tables[bucket] = frequencies(inside if np.isfinite(inside.max()) else np.zeros(inside.size))
+        return self._tables[bucket]
 
     def _shared(self, buckets: Symbols) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """Each bucket of several symbols that occurs, ascending, with the positions where it does."""
         if self._starts.size == self._log_mass.size:
             return iter(())
-        positions = np.flatnonzero(_look_up(self._sizes > 1, buckets))
+        positions = np.flatnonzero((self._sizes > 1)[buckets])
         return groups(buckets[positions], positions)
 
     def push(self, coder: Coder, symbols: Symbols) -> None:
-        """Push symbols in 0..K-1."""
-        if self._starts.size == self._log_mass.size:
-            return coder.push(self._buckets, symbols)
-        buckets = _look_up(self._bucket_of, symbols)
-        for bucket, positions in reversed(list(self._shared(buckets))):
-            coder.push(self._within(bucket), symbols[positions] - np.int32(self._starts[bucket]))
-        coder.push(self._buckets, buckets)
+        """Push symbols, run by run."""
+        for start in reversed(range(0, symbols.size, RUN)):
+            run = symbols[start : start + RUN] - self._lo
+            if self._starts.size == self._log_mass.size:
+                coder.push(self._buckets, run)
+                continue
+            buckets = self._bucket_of[run]
+            for bucket, positions in reversed(list(self._shared(buckets))):
+                coder.push(self._within(bucket), run[positions] - np.int32(self._starts[bucket]))
+            coder.push(self._buckets, buckets)
 
     def pop(self, coder: Coder, count: int) -> Symbols:
-        """Pop ``count`` symbols in 0..K-1."""
-        buckets = coder.pop(self._buckets, count)
-        if self._starts.size == self._log_mass.size:
-            return buckets
-        shared = list(self._shared(buckets))
-        symbols = _look_up(self._starts.astype(np.int32), buckets, out=buckets)
-        for bucket, positions in shared:
-            symbols[positions] += coder.pop(self._within(bucket), positions.size)
+        """Pop ``count`` symbols."""
+        symbols = np.empty(count, np.int32)
+        first = self._starts.astype(np.int32) + self._lo
+        for start in range(0, count, RUN):
+            buckets = coder.pop(self._buckets, min(RUN, count - start))
+            run = symbols[start : start + RUN]
+            np.take(first, buckets, out=run, mode="clip")
+            for bucket, positions in self._shared(buckets):
+                run[positions] += coder.pop(self._within(bucket), positions.size)
         return symbols
-
-
-def _look_up(table: NDArray[Any], indices: Symbols, out: NDArray[Any] | None = None) -> NDArray[Any]:
-    found = np.empty(indices.size, table.dtype) if out is None else out
-    for start in range(0, indices.size, _PIECE):
-        found[start : start + _PIECE] = table[indices[start : start + _PIECE]]
-    return found
 
 
 def groups(labels: Symbols, positions: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,10 +76,13 @@ class Discretized:
         return masses
 
     def _offsets(self, symbols: ArrayLike) -> NDArray[np.int64]:
-        offsets = np.asarray(symbols, np.int64) - self.lo
-        if offsets.size and not 0 <= offsets.min() <= offsets.max() < self.levels:
-            raise CodeError(f"expected symbols from {self.lo} to {self.hi}, got {np.min(symbols)} to {np.max(symbols)}")
-        return offsets
+        values = np.asarray(symbols, np.int64)
+        self._check(values)
+        return values - self.lo
+
+    def _check(self, symbols: NDArray[Any]) -> None:
+        if symbols.size and not self.lo <= symbols.min() <= symbols.max() <= self.hi:
+            raise CodeError(f"expected symbols from {self.lo} to {self.hi}, got {symbols.min()} to {symbols.max()}")
 
     def log_mass(self, symbols: ArrayLike) -> Array:
         """Ln mass of each symbol's cell, nats; -inf where the prior gives it none."""
@@ -98,9 +102,10 @@ class Discretized:
 
     def push(self, coder: Coder, symbols: Symbols) -> None:
         """Write symbols; wide alphabets as the leading digits, then the trailing digits given those."""
-        offsets = self._offsets(symbols)
         if self.levels <= MAX_LEVELS:
-            return self._whole.push(coder, offsets.astype(np.int32))
+            self._check(symbols)
+            return self._whole.push(coder, symbols)
+        offsets = self._offsets(symbols)
         leading = (offsets >> self._trailing_bits).astype(np.int32)
         for digit, positions in reversed(list(groups(leading, np.arange(leading.size)))):
             within = offsets[positions] - (digit << self._trailing_bits)
@@ -110,7 +115,7 @@ class Discretized:
     def pop(self, coder: Coder, count: int) -> Symbols:
         """Read symbols."""
         if self.levels <= MAX_LEVELS:
-            return self._whole.pop(coder, count) + np.int32(self.lo)
+            return self._whole.pop(coder, count)
         leading = self._leading.pop(coder, count)
         symbols = (leading.astype(np.int64) << self._trailing_bits) + self.lo
         for digit, positions in groups(leading, np.arange(count)):
@@ -148,7 +153,7 @@ def _log_masses(code: Discretized) -> Array:
 
 @functools.lru_cache(maxsize=4)
 def _alphabet(code: Discretized) -> Alphabet:
-    return Alphabet(_with_mass(code.log_masses))
+    return Alphabet(_with_mass(code.log_masses), code.lo)
 
 
 def _with_mass(log_mass: Array) -> Array:

@@ -12,6 +12,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from scipy import special
 
 import mdl
 from mdl import likelihoods, models, priors
@@ -145,17 +146,13 @@ def test_a_thousand_tensors_with_codes_of_their_own() -> None:
         ({"w": np.ones((1,) * 33)}, "at most 32 dimensions"),
         ({"": np.ones(1)}, "expected a name"),
         ({"a\0": np.ones(1)}, "expected a name"),
-        ({"w": np.ones(1, np.complex128)}, "complex128 has no tag"),
+        ({"w": np.ones(1, np.longdouble)}, "has no tag"),
         ({"w": np.zeros(1 << 22)}, "max_weights"),
     ],
     ids=["dimensions", "no name", "NUL", "dtype", "more than a reader takes"],
 )
 def test_what_a_reader_would_refuse_is_not_written(tensors: Any, says: str) -> None:
     code = discretized.Discretized(priors.Gaussian(1.0), GRID, 0, 32)
-    if "dtype" in says or "complex" in says:
-        with pytest.raises(WeightsError, match=says):
-            message.header_length(tensors, Scheme({name: Coding(GRID, code) for name in tensors}))
-        return
     with pytest.raises(WeightsError, match=says):
         write(tensors, Scheme({name: Coding(GRID, code) for name in tensors}))
 
@@ -290,7 +287,7 @@ def test_other_predictions_are_refused(change: Any, error: type, says: str) -> N
 
 def test_another_arithmetic_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     written, _ = write(WEIGHTS, fitted(WEIGHTS))
-    exact = discretized.special.log_ndtr if hasattr(discretized, "special") else mdl.priors.masses.special.log_ndtr
+    exact = special.log_ndtr
     monkeypatch.setattr("mdl.masses.special.log_ndtr", lambda x: exact(x) * (1.0 + 1e-6))
     discretized._log_masses.cache_clear()
     discretized._alphabet.cache_clear()
@@ -364,7 +361,7 @@ def test_a_second_process_gets_exact_labels_and_weights(second_process: Any, kin
     same(got, dict(model.weights))
     for name, tensor in mdl.wrap(estimator).weights.items():
         if name.endswith("weight"):
-            same({name: got[name]}, {name: np.rint(tensor * 64.0) / 64.0})
+            same({name: got[name]}, {name: np.rint(tensor * 64.0) / 64.0 + 0.0})
     reported = mdl.two_part(mdl.wrap(estimator), X, y, quantizer=2.0**-6, realised=True)
     assert reported.bytes == pytest.approx(path.stat().st_size, rel=1e-12)
 
