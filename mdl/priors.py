@@ -285,8 +285,8 @@ class Mixture:
     scales: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.components <= 64:
-            raise PriorError(f"Mixture: expected 1 to 64 components, got {self.components}")
+        if not 1 <= self.components <= 32:
+            raise PriorError(f"Mixture: expected 1 to 32 components, got {self.components}")
         given = [p for p in (self.weights, self.locs, self.scales) if p is not None]
         if len(given) not in (0, 3) or any(len(p) != self.components for p in given):
             raise PriorError("Mixture: expected weights, locs and scales together, one value a component")

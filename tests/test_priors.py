@@ -203,7 +203,7 @@ def test_opened_and_neighbours_reach_nested_parameters() -> None:
         pytest.param(lambda: priors.SpikeAndSlab(0.5, priors.Hashed()), "slab", id="hashed slab"),
         pytest.param(lambda: priors.Hashed(priors.Hashed()), "hashed", id="hashed twice"),
         pytest.param(lambda: priors.Mixture(0), "components", id="no components"),
-        pytest.param(lambda: priors.Mixture(65), "components", id="65 components"),
+        pytest.param(lambda: priors.Mixture(33), "components", id="33 components"),
         pytest.param(lambda: priors.Mixture(2, (1.0,), (0.0,), (1.0,)), "one value a component", id="too few values"),
         pytest.param(lambda: priors.Mixture(1, (1.0,)), "together", id="weights alone"),
         pytest.param(lambda: priors.Gaussian.from_l2(0.0, 10), "from_l2", id="no strength"),

@@ -118,6 +118,8 @@ def frequencies(log_masses: list[float]) -> list[int]:
 
 def alphabet(reader: Reader, log_masses: list[float], count: int) -> list[int]:
     """Symbols of one distribution: a bucket of neighbours, then the symbol inside."""
+    if count == 0:
+        return []
     if max(log_masses) == -math.inf:
         log_masses = [0.0] * len(log_masses)
     starts, table = [0], frequencies(log_masses)
