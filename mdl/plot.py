@@ -84,11 +84,17 @@ def sweep_figure(table: pd.DataFrame, prior: str | None = None) -> Figure:
             plot_totals(part, ax=axes[1, column])
             plot_held_out(part, prior=chosen, ax=axes[2, column])
             axes[0, column].set_title(f"{part['dataset'].iloc[0]}: {_TITLES.get(model, model)}", pad=20)
+            shortest = part[part["prior"] == chosen].groupby("strength")["total_bits"].mean().idxmin()
+            for row in range(3):
+                axes[row, column].axvline(shortest, color="#666666", linewidth=0.8, zorder=1)
             for row in (0, 1):
                 axes[row, column].set_xlabel("")
         figure.align_ylabels()
         seeds = table["seed"].nunique()
-        figure.supxlabel(f"lines: means over {seeds} splits; shaded: their range; markers: minima", fontsize=7)
+        figure.supxlabel(
+            f"lines: means over {seeds} splits; shaded: their range; markers: minima; vertical: shortest {chosen} total",
+            fontsize=7,
+        )
     return figure
 
 
@@ -109,8 +115,8 @@ def plot_lengths(table: pd.DataFrame, prior: str | None = None, ax: Axes | None 
         _line(axes, part, column, k, label, minimum=label == "total")
     axes.axhline(float(part["uniform_bits"].mean()), color="#666666", linewidth=0.8, linestyle=(0, (1, 2)))
     axes.annotate(
-        "uniform labels", (0.99, float(part["uniform_bits"].mean())), xycoords=("axes fraction", "data"),
-        ha="right", va="bottom", fontsize=6.5, color="#444444",
+        "uniform labels", (0.01, float(part["uniform_bits"].mean())), xycoords=("axes fraction", "data"),
+        ha="left", va="bottom", fontsize=6.5, color="#444444",
     )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel=_STRENGTH, ylabel=f"bits, {prior} prior")
     _finish(axes, axes.get_legend_handles_labels(), columns=3)
@@ -128,24 +134,26 @@ def plot_totals(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def plot_held_out(table: pd.DataFrame, prior: str | None = None, ax: Axes | None = None) -> Axes:
-    """Held-out bits an example of the trained and the coded model, and the latter's error, against strength."""
+    """Held-out bits an example and error of the trained and the coded model against strength; the minima marked."""
     axes = _axes(ax)
     prior = prior or str(table["prior"].iloc[0])
     part = table[table["prior"] == prior]
-    _line(axes, part, "trained_test_bits_per_example", 0, "bits, as trained", minimum=True)
-    _line(axes, part, "test_bits_per_example", 1, "bits, as coded", minimum=True)
+    _line(axes, part, "trained_test_bits_per_example", 0, "bits, trained", minimum=True)
+    _line(axes, part, "test_bits_per_example", 1, "bits, coded", minimum=True)
     axes.set(xscale="log", yscale="log", xlabel=_STRENGTH, ylabel="held-out bits an example")
     right = axes.twinx()
     right.grid(visible=False)
     right.spines["right"].set_visible(True)
     classes = str(part["task"].iloc[0]) == "classification"
-    scaled = part.assign(error=part["test_error"] * (100.0 if classes else 1.0))
-    _line(right, scaled, "error", 2, "error, as coded", minimum=True)
+    for k, kind in ((2, "trained"), (3, "coded")):
+        error = part["trained_test_error" if kind == "trained" else "test_error"]
+        scaled = part.assign(error=error * (100.0 if classes else 1.0))
+        _line(right, scaled, "error", k, f"error, {kind}", minimum=True)
     right.set_ylabel("held-out error, %" if classes else "held-out rms error")
     right.set_ylim(bottom=0.0)
     lines, labels = axes.get_legend_handles_labels()
     more, names = right.get_legend_handles_labels()
-    _finish(axes, ([*lines, *more], [*labels, *names]), columns=3)
+    _finish(axes, ([*lines, *more], [*labels, *names]), columns=4)
     return axes
 
 
@@ -189,7 +197,8 @@ def _finish(axes: Axes, legend: tuple[list[Any], list[Any]], columns: int) -> No
     above.set_in_layout(False)
     formatter = ScalarFormatter()
     formatter.set_scientific(False)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 10.0 * low else (1.0, 1.5, 2.0, 3.0, 5.0)))
     axes.yaxis.set_major_formatter(formatter)
     axes.yaxis.set_minor_formatter("")
 

@@ -21,6 +21,7 @@ def _table() -> pd.DataFrame:
             "total_bits": 150.0 - 10 * k + 5 * k**2 + seed + 20 * p,
             "test_bits_per_example": 0.5 + 0.1 * (k - 2) ** 2, "test_error": 0.1 + 0.01 * k,
             "trained_test_bits_per_example": 0.4 + 0.1 * (k - 3) ** 2,
+            "trained_test_error": 0.08 + 0.01 * (k - 1) ** 2,
         }
         for model in ("logistic", "mlp-relu")
         for k, strength in enumerate(STRENGTHS)
@@ -50,6 +51,26 @@ def test_every_prior_is_drawn_and_its_minimum_marked() -> None:
     expected = part.groupby(["prior", "strength"])["total_bits"].mean().unstack().idxmin(axis=1)
     assert _marked(axes) == [expected[p] for p in ("gaussian", "laplace", "hashed")]
     assert len({str(line.get_linestyle()) + str(line._unscaled_dash_pattern) for line in axes.lines[::2]}) == 3
+
+
+def test_held_out_losses_have_their_minima_marked_and_legends_name_both_models() -> None:
+    axes = plot.plot_held_out(_table())
+    (right,) = (other for other in axes.figure.axes if other is not axes)
+    assert _marked(axes) == [STRENGTHS[3], STRENGTHS[2]]
+    assert _marked(right) == [STRENGTHS[1], STRENGTHS[0]]
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == ["bits, trained", "bits, coded", "error, trained", "error, coded"]
+    assert right.lines[0].get_ydata().min() == pytest.approx(8.0)  # per cent
+
+
+def test_a_line_through_every_panel_joins_the_shortest_total() -> None:
+    table = _table()
+    shortest = table[table["prior"] == "gaussian"].groupby("strength")["total_bits"].mean().idxmin()
+    drawn = [
+        axes for axes in plot.sweep_figure(table).axes
+        if any(line.get_xdata()[0] == line.get_xdata()[1] == shortest for line in axes.lines if len(line.get_xdata()) == 2)
+    ]  # fmt: skip
+    assert len(drawn) == 6
 
 
 def test_given_axes_are_used_and_returned() -> None:

@@ -181,7 +181,7 @@ def parse(data: bytes, predict: Predict | None = None, max_weights: int | None =
     predict
         ``(architecture, tensors) -> predictions`` for the labels' inputs; without it labels are left unread.
     max_weights
-        Refuse to make more entries than this; by default 2^22 and 4,096 a byte of the message.
+        Refuse to make more entries than this; by default 2^21 and 8,192 a byte of the message.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def parse(data: bytes, predict: Predict | None = None, max_weights: int | None =
 
 def _room_for(data: bytes) -> int:
     """How many weights a message may make unless its reader allows more: a wrong one must not fill the memory."""
-    return (1 << 22) + 4096 * len(data)
+    return (1 << 21) + 8192 * len(data)
 
 
 def _room(shape: Shape) -> int:

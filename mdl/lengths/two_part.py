@@ -118,7 +118,7 @@ def report(
 def decode(data: bytes, max_weights: int | None = None) -> Weights:
     """The quantised weights of a .mdl message, exactly as the writer had them; MessageError if it is damaged.
 
-    ``max_weights`` bounds what a message may make of the memory: by default 2^22 weights and 4,096 for every byte,
+    ``max_weights`` bounds what a message may make of the memory: by default 2^21 weights and 8,192 for every byte,
     which only a message of many equal weights exceeds.
 
     Examples

@@ -72,9 +72,14 @@ def judged(messages: Iterable[bytes]) -> list[tuple[str, float, float]]:
     messages = list(messages)
     code = "from tests.codes.test_hostile import worker; worker()"
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], input="\n".join(m.hex() for m in messages),
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        [sys.executable, "-W", "error", "-c", code],
+        input="\n".join(m.hex() for m in messages),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     *verdicts, grown = map(json.loads, done.stdout.splitlines())
     assert len(verdicts) == len(messages)
@@ -159,9 +164,17 @@ def test_the_judge_accepts_whole_messages() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\x93MDL", b"\x93MDL\2" + framed(b"\0")[5:], b"PK\3\4" + bytes(20), framed(b""), framed(b"\xff" * 20), framed(b"\0")],
+    [
+        b"",
+        b"\x93MDL",
+        b"\x93MDL\2" + framed(b"\0")[5:],
+        b"PK\3\4" + bytes(20),
+        framed(b""),
+        framed(b"\xff" * 20),
+        framed(b"\0"),
+    ],
     ids=["nothing", "cut", "version 2", "a zip file", "no body", "an endless length", "no bits"],
-)  # fmt: skip
+)
 def test_foreign_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(MessageError):
         parse(data)
@@ -184,9 +197,13 @@ def header(shape: Iterable[int], dtype: int = FLOAT64, name: Any = None, tensors
     extents = list(shape)
     name = text_bits("w") if name is None else name
     return [
-        fixed_bits(data, 1), natural_bits(tensors), name, fixed_bits(dtype, 4),
-        *map(natural_bits, [len(extents), *extents]), fixed_bits(0, 32),
-    ]  # fmt: skip
+        fixed_bits(data, 1),
+        natural_bits(tensors),
+        name,
+        fixed_bits(dtype, 4),
+        *map(natural_bits, [len(extents), *extents]),
+        fixed_bits(0, 32),
+    ]
 
 
 def told(coding: Coding) -> list[Any]:
@@ -215,7 +232,9 @@ HOSTILE: dict[str, bytes] = {
     "10^12 weights": forged(header([10**12]), told(CONSTANT)),
     "2^60 by 2^60 by 2^60": forged(header([2**60] * 3), told(CONSTANT)),
     "all weights that are allowed": forged(header([1 << 21]), told(CONSTANT)),
-    "as many on a wide alphabet": forged(header([1 << 21]), coded(priors.Gaussian(99.0), -(2**15), 2**15 - 1), tail=NOISE),
+    "as many on a wide alphabet": forged(
+        header([1 << 21]), coded(priors.Gaussian(99.0), -(2**15), 2**15 - 1), tail=NOISE
+    ),
     "as many by counts": forged(header([1 << 21]), told(Coding(GRID, adaptive.KT(-(2**15), 2**15 - 1))), tail=NOISE),
     "as many zeros and others": forged(header([1 << 21]), told(Coding(GRID, adaptive.TwoLevel(adaptive.KT(0, 9))))),
     "as many by codewords": forged(header([1 << 21], INT64), told(INTEGER_CODING)),
@@ -230,16 +249,26 @@ HOSTILE: dict[str, bytes] = {
     "a NUL in a name": forged(header([1], name=text_bits("a\0")), told(CONSTANT)),
     "no such dtype": forged(header([1], dtype=15), told(CONSTANT)),
     "priors 100 deep": forged(header([1]), told(CONSTANT)[:-3], [tag(priors.Hashed)] * 100),
-    "a codebook of 10^9 levels": forged(header([1]), NEW, [tag(quantize.Codebook), natural_bits(10**9), fixed_bits(0, 99)]),
+    "a codebook of 10^9 levels": forged(
+        header([1]), NEW, [tag(quantize.Codebook), natural_bits(10**9), fixed_bits(0, 99)]
+    ),
     "a quantizer for integers": forged(header([1], INT64), told(CONSTANT)),
     "no quantizer for floats": forged(header([1]), told(INTEGER_CODING), [np.ones(9, np.uint8)]),
-    "a prior without a quantizer": forged(header([1]), [natural_bits(0), natural_bits(1), tag(Discretized), fixed_bits(0, 60)]),
+    "a prior without a quantizer": forged(
+        header([1]), [natural_bits(0), natural_bits(1), tag(Discretized), fixed_bits(0, 60)]
+    ),
     "a coding that never came": forged(header([1]), [natural_bits(7), fixed_bits(0, 60)]),
-    "steps beyond doubles": forged(header([9]), coded(priors.Gaussian(1.0), 2**31 - 9, 2**31 - 1, UniformGrid(1e300)), tail=NOISE),
-    "weights beyond float16": forged(header([9], FLOAT16), coded(priors.Gaussian(1e9), -9, 9, UniformGrid(1e6)), tail=NOISE),
+    "steps beyond doubles": forged(
+        header([9]), coded(priors.Gaussian(1.0), 2**31 - 9, 2**31 - 1, UniformGrid(1e300)), tail=NOISE
+    ),
+    "weights beyond float16": forged(
+        header([9], FLOAT16), coded(priors.Gaussian(1e9), -9, 9, UniformGrid(1e6)), tail=NOISE
+    ),
     "a scale near 0": forged(header([9]), coded(priors.Gaussian(1e-300), -9, 9), tail=NOISE),
     "a scale near infinity": forged(header([9]), coded(priors.Gaussian(1e300, loc=-1e308), -9, 9), tail=NOISE),
-    "symbols that float8 lacks": forged(header([9]), coded(priors.Gaussian(1.0), 0, 9999, quantize.FloatFormat("float8_e5m2"))),
+    "symbols that float8 lacks": forged(
+        header([9]), coded(priors.Gaussian(1.0), 0, 9999, quantize.FloatFormat("float8_e5m2"))
+    ),
     "an alphabet of 2^32 under 32 components": forged(
         header([20]), coded(SLOW, -(2**31), 2**31 - 1, UniformGrid(1e-9)), tail=NOISE[:20] + b"\1"
     ),
@@ -247,10 +276,14 @@ HOSTILE: dict[str, bytes] = {
         header([1 << 20]), coded(priors.StudentT(1e-9, 0.0, 1.5), -(2**31), 2**31 - 1), tail=NOISE
     ),
     "10^12 labels": forged(header([1], data=1), told(CONSTANT), labels(likelihoods.Bernoulli(), 10**12, 0, 1)),
-    "labels of classes that are not": forged(header([1], data=1), told(CONSTANT), labels(likelihoods.Categorical(3), N, 0, 9**9)),
-    "labels beyond 32 bits": forged(header([1], data=1), told(CONSTANT), labels(likelihoods.Gaussian(1.0, 1.0), N, 0, 2**40)),
+    "labels of classes that are not": forged(
+        header([1], data=1), told(CONSTANT), labels(likelihoods.Categorical(3), N, 0, 9**9)
+    ),
+    "labels beyond 32 bits": forged(
+        header([1], data=1), told(CONSTANT), labels(likelihoods.Gaussian(1.0, 1.0), N, 0, 2**40)
+    ),
     "a likelihood that is a prior": forged(header([1], data=1), told(CONSTANT), [text_bits(""), tag(priors.Gaussian)]),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -186,7 +186,7 @@ SMALL = {
         (mdl.KT, 0.05),
         (CODES["elias-delta"], 0.01),
     ],
-    ids=str,
+    ids=["gaussian", "fine", "elsewhere", "laplace", "wide", "kt", "elias-delta"],
 )
 def test_a_reader_written_from_the_document_gets_the_same_tensors(prior: Any, step: float) -> None:
     tensors, _ = reference.decode(mdl.encode(SMALL, prior, step))
