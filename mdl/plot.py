@@ -86,15 +86,13 @@ def sweep_figure(table: pd.DataFrame, prior: str | None = None) -> Figure:
             axes[0, column].set_title(f"{part['dataset'].iloc[0]}: {_TITLES.get(model, model)}", pad=20)
             shortest = part[part["prior"] == chosen].groupby("strength")["total_bits"].mean().idxmin()
             for row in range(3):
-                axes[row, column].axvline(shortest, color="#666666", linewidth=0.8, zorder=1)
+                axes[row, column].axvline(shortest, color="#999999", linewidth=0.7, zorder=1)
             for row in (0, 1):
                 axes[row, column].set_xlabel("")
         figure.align_ylabels()
         seeds = table["seed"].nunique()
-        figure.supxlabel(
-            f"lines: means over {seeds} splits; shaded: their range; markers: minima; vertical: shortest {chosen} total",
-            fontsize=7,
-        )
+        said = f"lines: means over {seeds} splits; shaded: their range; markers: minima"
+        figure.supxlabel(f"{said}; vertical: the shortest {chosen} total", fontsize=7)
     return figure
 
 
@@ -153,7 +151,7 @@ def plot_held_out(table: pd.DataFrame, prior: str | None = None, ax: Axes | None
     right.set_ylim(bottom=0.0)
     lines, labels = axes.get_legend_handles_labels()
     more, names = right.get_legend_handles_labels()
-    _finish(axes, ([*lines, *more], [*labels, *names]), columns=4)
+    _finish(axes, ([*lines, *more], [*labels, *names]), columns=2)
     return axes
 
 
@@ -198,7 +196,8 @@ def _finish(axes: Axes, legend: tuple[list[Any], list[Any]], columns: int) -> No
     formatter = ScalarFormatter()
     formatter.set_scientific(False)
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 10.0 * low else (1.0, 1.5, 2.0, 3.0, 5.0)))
+    narrow = high < 10.0 * low
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0) if narrow else (1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(formatter)
     axes.yaxis.set_minor_formatter("")
 

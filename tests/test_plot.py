@@ -66,10 +66,8 @@ def test_held_out_losses_have_their_minima_marked_and_legends_name_both_models()
 def test_a_line_through_every_panel_joins_the_shortest_total() -> None:
     table = _table()
     shortest = table[table["prior"] == "gaussian"].groupby("strength")["total_bits"].mean().idxmin()
-    drawn = [
-        axes for axes in plot.sweep_figure(table).axes
-        if any(line.get_xdata()[0] == line.get_xdata()[1] == shortest for line in axes.lines if len(line.get_xdata()) == 2)
-    ]  # fmt: skip
+    panels = plot.sweep_figure(table).axes
+    drawn = [axes for axes in panels for line in axes.lines if list(line.get_xdata()) == [shortest, shortest]]
     assert len(drawn) == 6
 
 

@@ -1,10 +1,13 @@
-#!/usr/bin/env bash
-# An environment of its own for nncodec (it pins an old numpy): make_nncodec_env.sh FOLDER, then
-# MDL_NNCODEC_PYTHON=FOLDER/bin/python make bench. Compiles for three minutes.
-set -euo pipefail
-folder=${1:?folder of the environment to make}
-python3.11 -m venv "$folder"
-"$folder/bin/pip" install torch==2.13.0
-"$folder/bin/pip" install pandas tqdm pybind11 scikit-learn ptflops timm h5py opencv-python-headless safetensors 'numpy<2'
-"$folder/bin/pip" install --no-deps nncodec==2.1.3
+#!/bin/sh
+# Makes an environment with nncodec for the benchmarks: sh make_nncodec_env.sh FOLDER
+# Then: MDL_NNCODEC_PYTHON=FOLDER/bin/python make bench. Compiling takes about three minutes.
+set -eu
+folder=${1:?usage: sh make_nncodec_env.sh FOLDER}
+"${PYTHON:-python3.11}" -m venv "$folder"
+pip="$folder/bin/python -m pip install --quiet --disable-pip-version-check"
+# Its own requirements would bring a CUDA build of torch; what importing nncodec.nn needs is given here instead.
+$pip torch==2.13.0 'numpy<2' setuptools wheel
+$pip pandas tqdm pybind11 scikit-learn h5py 'opencv-python-headless<4.12' pillow safetensors
+$pip --no-deps torchvision==0.28.0
+$pip --no-deps --no-build-isolation nncodec==2.1.3
 "$folder/bin/python" -c 'import nncodec.nn'

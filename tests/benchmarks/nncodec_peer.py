@@ -1,30 +1,50 @@
-"""Run by an environment that has nncodec: sizes, errors and times on a checkpoint, as JSON.
+"""Sizes, errors and times of nncodec on a safetensors file, as JSON; run by a Python that has nncodec.
 
-``python nncodec_peer.py CHECKPOINT.safetensors QP ...``
+python nncodec_peer.py FILE ROUNDS QP...
 """
 
+from __future__ import annotations
+
 import contextlib
-import io
 import json
 import sys
 import tempfile
 import time
 
 import numpy as np
+import torch
 from nncodec.nn import decode, encode
 from safetensors.numpy import load_file
 
-weights = {name: w for name, w in load_file(sys.argv[1]).items() if w.dtype == np.float32 and w.ndim}
-count = sum(w.size for w in weights.values())
-rows = []
-for qp in map(int, sys.argv[2:]):
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+
+def timed(rounds, function):
+    """Shortest of some times, seconds, and what the function returns."""
+    times = []
+    for _ in range(rounds):
         start = time.perf_counter()
-        data = encode(weights, args={"qp": qp, "use_dq": True, "verbose": False, "results": folder})
-        encoded = time.perf_counter()
-        decoded = decode(data)
-        done = time.perf_counter()
-    error = sum(float(np.square(decoded[name].astype(np.float64) - w).sum()) for name, w in weights.items())
-    times = {"encode_s": encoded - start, "decode_s": done - encoded}
-    rows.append({"qp": qp, "bits_per_weight": 8 * len(data) / count, "mse": error / count, **times})
-print(json.dumps(rows))
+        result = function()
+        times.append(time.perf_counter() - start)
+    return min(times), result
+
+
+def measure(weights, qp, rounds):
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"qp": qp, "use_dq": True, "verbose": False, "results": folder}
+        encode_s, data = timed(1, lambda: encode(weights, args=options))
+        decode_s, decoded = timed(rounds, lambda: decode(data))
+    count = sum(tensor.size for tensor in weights.values())
+    error = sum(np.square(decoded[name] - tensor.astype(np.float64)).sum() for name, tensor in weights.items())
+    return {"qp": qp, "bits": 8 * len(data), "mse": error / count, "encode_s": encode_s, "decode_s": decode_s}
+
+
+def main():
+    path, rounds, *qps = sys.argv[1:]
+    torch.set_num_threads(1)
+    # nncodec leaves the process at anything but float32 tensors of one dimension or more
+    weights = {k: v for k, v in load_file(path).items() if v.dtype == np.float32 and v.ndim}
+    with contextlib.redirect_stdout(sys.stderr):  # nncodec prints
+        rows = [measure(weights, int(qp), int(rounds)) for qp in qps]
+    print(json.dumps(rows))
+
+
+main()

@@ -102,7 +102,7 @@ def whole() -> list[bytes]:
         "layers.0.weight": rng.normal(0.0, 0.5, (5, 1)),
         "layers.0.bias": rng.normal(0.0, 0.5, 1).astype(np.float32),
     }
-    more = {"a": rng.normal(0.0, 1.0, (9, 40)), "b": rng.normal(0.0, 1.0, 60), "n": rng.integers(-9, 9, 30)}
+    more = {"a": rng.normal(0.0, 1.0, (9, 8)), "b": rng.normal(0.0, 1.0, 60), "n": rng.integers(-9, 9, 30)}
     small = Scheme({name: Coding(grid, Discretized(priors.Laplace(0.5), grid, -40, 40)) for name in tensors})
     large = Scheme(
         {
