@@ -11,10 +11,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mdl import symbolic
@@ -23,6 +25,7 @@ from mdl.codes.discretized import Discretized
 from mdl.errors import CodeError
 from mdl.files import write_atomically
 from mdl.models import Model, wrap
+from mdl.plot import STYLE, save_figure
 from mdl.priors import (
     Cauchy,
     Gaussian,
@@ -258,30 +261,26 @@ def scaling(trained: Trained) -> pd.DataFrame:
     return table
 
 
-def figure(rows: pd.DataFrame) -> Any:
+def figure(rows: pd.DataFrame) -> Figure:
     """The gap per weight against the step, one line a prior, one panel a model."""
-    from matplotlib.figure import Figure
-
     colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F"]
     styles = list(zip(colours, "os^Dv<>P", ["-", "--", "-", "-.", "-", "--", ":", "-."], strict=True))
     models = rows.model.unique()
-    drawn = Figure(figsize=(7.2, 3.5), layout="constrained")
-    axes = drawn.subplots(1, len(models), sharey=True)
-    for axis, model in zip(axes, models, strict=True):
-        shown = rows[(rows.model == model) & (rows.prior != "Uniform")]
-        for (prior, group), (colour, marker, line) in zip(shown.groupby("prior", sort=False), styles, strict=True):
-            x, gap = 2.0 ** -group.halvings.astype(float), group.gap_nats_per_weight.abs()
-            axis.plot(x, gap, line, color=colour, marker=marker, ms=3.5, lw=1.1, mfc="none", mew=0.9, label=prior)
-        guide = np.array([2.0 ** -HALVINGS[-1], 1.0])
-        axis.plot(guide, 0.3 * guide**2, color="0.6", lw=4, alpha=0.35, zorder=0, label="slope 2")
-        axis.set(xscale="log", yscale="log", title=f"{model}, {shown.weights.iloc[0]:,} weights")
-        axis.set_xlabel("step Δ / scale of the L2 prior")
-        axis.grid(True, which="major", lw=0.3)
-        axis.tick_params(labelsize=8)
-        axis.title.set_size(9)
-    axes[0].set_ylabel("|code length − penalty|, nats per weight")
-    handles, labels = axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside right center", fontsize=8, frameon=False)
+    with mpl.rc_context(STYLE):
+        drawn = Figure(figsize=(7.0, 3.3), layout="constrained")
+        axes = drawn.subplots(1, len(models), sharey=True)
+        for axis, model in zip(axes, models, strict=True):
+            shown = rows[(rows.model == model) & (rows.prior != "Uniform")]  # whose gap is none
+            for (prior, group), (colour, marker, line) in zip(shown.groupby("prior", sort=False), styles, strict=True):
+                gap = group.gap_nats_per_weight.abs()
+                x = 2.0 ** -group.halvings.astype(float)
+                axis.plot(x, gap, line, color=colour, marker=marker, ms=3.5, lw=1.0, mfc="none", label=prior)
+            guide = np.array([2.0 ** -HALVINGS[-1], 1.0])
+            axis.plot(guide, 0.3 * guide**2, color="0.75", lw=4, alpha=0.6, zorder=0, label="slope 2")
+            axis.set(xscale="log", yscale="log", title=f"{model}, {shown.weights.iloc[0]:,} weights")
+            axis.set_xlabel("step Δ / scale of the L2 prior")
+        axes[0].set_ylabel("|code length − penalty|, nats per weight")
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
     return drawn
 
 
@@ -317,13 +316,7 @@ def run(out: Path, seed: int, quick: bool) -> dict[str, bool]:
     for name, table in tables.items():
         _write(out / f"{name}.csv", table.to_csv(index=False))
     _write(out / "penalties.tex", symbolic.latex_table() + "\n")
-    drawn = figure(rows)
-    for suffix, options in {"pdf": {"metadata": {"CreationDate": None}}, "png": {"dpi": 200}}.items():
-
-        def save(stream: BinaryIO, suffix: str = suffix, options: Any = options) -> None:
-            drawn.savefig(stream, format=suffix, **options)
-
-        write_atomically(out / f"identity.{suffix}", save)
+    save_figure(figure(rows), out / "identity")
     _report(derived, orders, pulls, rises, found)
     return found
 

@@ -179,7 +179,11 @@ def to_indices(model: Model, y: ArrayLike) -> NDArray[Any]:
 def from_indices(model: Model, indices: NDArray[Any]) -> NDArray[Any]:
     """The reverse of ``to_indices``."""
     classes = getattr(model, "classes", None)
-    return indices if classes is None else np.array(classes)[indices]
+    if classes is None:
+        return indices
+    if indices.size and indices.max() >= len(classes):
+        raise DataError(f"expected a label for each class, got {len(classes)} and class {indices.max()}")
+    return np.array(classes)[indices]
 
 
 _ARCHITECTURE = re.compile(r"feedforward (identity|relu|tanh|logistic)(?: (\[.*\]))?", re.DOTALL)

@@ -1,8 +1,9 @@
 """Every prior's density in sympy, and what follows from it: penalty, force, curvature, strength, cost of rounding.
 
-Densities are written down; everything else is derived from them, never typed in. A prior is given as an instance, whose
-structure counts (``Mixture(2)``, ``SpikeAndSlab(slab=Laplace())``) and whose numbers do not: they are symbols, named
-like the fields. ``as_function`` turns an expression into numpy, ``parameters`` gives a prior's numbers to put in.
+Densities are written down; everything else is derived from them, never typed in. A prior is given as an instance. Its
+structure counts (``Mixture(2)``, ``SpikeAndSlab(slab=Laplace())``), its numbers do not: they are symbols, named like
+the fields. ``as_function`` turns an expression into numpy, ``parameters`` gives a prior's numbers to put in.
+``Hashed`` has no density over the reals and is refused with a ``PriorError``.
 """
 
 from __future__ import annotations
@@ -56,20 +57,7 @@ FAMILIES: tuple[Prior, ...] = (*(family() for family in _STANDARD), Mixture(2), 
 def density(prior: Prior) -> sp.Expr:
     """Density of one weight ``w`` under a prior.
 
-    Parameters
-    ----------
-    prior
-        Any prior but ``Hashed``; its numbers are ignored.
-
-    Returns
-    -------
-    sympy.Expr
-        In ``w`` and the prior's parameters, per unit of ``w``. The spike of ``SpikeAndSlab`` is a ``DiracDelta``.
-
-    Raises
-    ------
-    PriorError
-        If the prior has no density.
+    In ``w`` and the prior's parameters, per unit of ``w``. The spike of ``SpikeAndSlab`` is a ``DiracDelta``.
 
     Examples
     --------
@@ -86,13 +74,7 @@ def density(prior: Prior) -> sp.Expr:
 
 
 def centre(prior: Prior) -> sp.Expr:
-    """Where the penalty is zero: ``loc``; 0 for a mixture, which has no single centre, and for a spike.
-
-    Examples
-    --------
-    >>> centre(Gaussian()), centre(Mixture(2))
-    (loc, 0)
-    """
+    """Where the penalty is zero: ``loc``; 0 for a mixture, which has no single centre, and for a spike."""
     return sp.Integer(0) if isinstance(prior, Mixture | SpikeAndSlab) else LOC
 
 
@@ -102,20 +84,7 @@ def penalty(prior: Prior) -> sp.Expr:
     -ln p(w) + ln p(centre). With a spike there is no density at the centre, so the lengths that are compared are
     those of cells of width ``step``, to leading order in it: every weight that is not zero pays ``l0_price``.
 
-    Parameters
-    ----------
-    prior
-        Any prior but ``Hashed``.
-
-    Returns
-    -------
-    sympy.Expr
-        In ``w`` and the parameters (and ``step`` for ``SpikeAndSlab``), nats.
-
-    Raises
-    ------
-    PriorError
-        If the prior has no density.
+    In ``w`` and the parameters (and ``step`` for ``SpikeAndSlab``), nats.
 
     Examples
     --------
@@ -207,17 +176,8 @@ def curvature(prior: Prior) -> sp.Expr:
 def strength(prior: Prior, regulariser: sp.Expr) -> sp.Expr:
     """The per-example strength of a regulariser that a prior equals: n strength regulariser(w) = penalty(w).
 
-    Parameters
-    ----------
-    prior
-        Centred at 0; any prior but ``Hashed``.
-    regulariser
-        An expression in ``w``: ``W**2 / 2`` for L2, ``Abs(W)`` for L1.
-
-    Raises
-    ------
-    PriorError
-        If the penalty is no multiple of the regulariser.
+    The prior is centred at 0; the regulariser is an expression in ``w``: ``W**2 / 2`` for L2, ``Abs(W)`` for L1.
+    PriorError if the penalty is no multiple of it.
 
     Examples
     --------
@@ -294,12 +254,7 @@ def centre_cost(prior: Prior) -> sp.Expr:
 
 
 def parameters(prior: Prior) -> dict[str, float]:
-    """A prior's numbers by the names of their symbols.
-
-    Raises
-    ------
-    PriorError
-        If one of them is open.
+    """A prior's numbers by the names of their symbols; PriorError if one of them is open.
 
     Examples
     --------
@@ -320,12 +275,7 @@ def as_function(expression: sp.Expr) -> Callable[..., Array]:
 
     Names that the expression does not contain are ignored, so that a prior's ``parameters`` serve every expression
     of it. Formulas are computed as they stand: exponentials underflow about 38 scales out. ``mdl.priors`` holds
-    the forms that are exact in the tails.
-
-    Raises
-    ------
-    PriorError
-        When called without one of the symbols.
+    the forms that are exact in the tails. Called without one of the symbols, it raises ``PriorError``.
 
     Examples
     --------

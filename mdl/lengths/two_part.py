@@ -53,7 +53,7 @@ def measure(weights: Any, prior: PriorLike = Gaussian(), step: Grid | None = Non
     Examples
     --------
     >>> measure({"w": np.linspace(-1, 1, 101)}, prior=Gaussian(), step=2**-4).part_bits()["quantizer"]
-    10.0
+    11.0
     """
     loaded = load(weights)
     return message.ideal(loaded, _scheme(loaded, prior, step))

@@ -21,5 +21,6 @@ def peak_bytes():
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-app(sys.argv[1:], standalone_mode=False)
-print(peak_bytes())
+if __name__ == "__main__":
+    app(sys.argv[1:], standalone_mode=False)
+    print(peak_bytes())
