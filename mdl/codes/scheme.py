@@ -319,7 +319,7 @@ def _first_minimum(candidates: Iterator[P], nats: Callable[[P], float]) -> P:
         length = nats(candidate)
         if length < shortest:
             best, shortest, worse = candidate, length, 0
-        elif math.isfinite(shortest):
+        elif math.isfinite(length):
             worse += 1
         if worse == 3:
             break
