@@ -44,7 +44,7 @@ def predict(architecture: str, tensors: Any) -> Any:
 def judge(data: bytes) -> tuple[str, float, float]:
     """What reading comes to, seconds, and megabytes at the peak."""
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         Weights(parse(data, predict).tensors)
         verdict = HARMLESS
@@ -52,7 +52,7 @@ def judge(data: bytes) -> tuple[str, float, float]:
         verdict = MessageError.__name__
     except Exception as error:
         verdict = f"{type(error).__name__}: {error}"
-    seconds, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
+    seconds, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return verdict, seconds, peak / 1e6
 
