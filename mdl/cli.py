@@ -16,7 +16,7 @@ from mdl.errors import MdlError
 
 if TYPE_CHECKING:
     from mdl.codes.scheme import PriorLike
-    from mdl.lengths.two_part import Grid
+    from mdl.trials import Grid
     from mdl.weights import Weights
 
 app = typer.Typer(

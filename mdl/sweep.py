@@ -23,10 +23,10 @@ from mdl.datasets import Dataset
 from mdl.errors import DataError, MdlError
 from mdl.files import write_atomically
 from mdl.length import HEADER, LN2
-from mdl.lengths.two_part import Found, Trials
 from mdl.masses import Array
 from mdl.models import Model
 from mdl.training import Split, default_models, model_name, train
+from mdl.trials import Found, Trials
 
 if TYPE_CHECKING:
     import pandas as pd

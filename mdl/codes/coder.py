@@ -60,11 +60,14 @@ def frequencies(log_mass: ArrayLike) -> Frequencies:
     if not np.isfinite(top).all():
         raise CodeError("a distribution without mass (or with a NaN) cannot be coded with")
     mass = np.exp(logs - top)
-    mass /= mass.sum(axis=-1, keepdims=True)
-    table = 1 + np.floor(mass * (TOTAL - levels)).astype(np.int64)
-    largest = table.argmax(axis=-1, keepdims=True)
-    missing = TOTAL - table.sum(axis=-1, keepdims=True)
-    np.put_along_axis(table, largest, np.take_along_axis(table, largest, -1) + missing, -1)
+    return apportioned(mass / mass.sum(axis=-1, keepdims=True))
+
+
+def apportioned(mass: NDArray[np.float64]) -> Frequencies:
+    """``frequencies`` of masses (..., K) that sum to 1 up to rounding errors; they are not checked."""
+    table = np.ascontiguousarray(1 + np.floor(mass * (TOTAL - mass.shape[-1])), np.int64)
+    rows = table.reshape(-1, mass.shape[-1])
+    rows[np.arange(rows.shape[0]), rows.argmax(axis=1)] += TOTAL - rows.sum(axis=1)
     return table
 
 
@@ -162,12 +165,13 @@ class Coder:
         size, start = _read_leb128(data)
         if size > len(data) - start:
             raise MessageError(f"expected a bit lane of {size} bytes, but only {len(data) - start} follow")
-        words = data[start + size :]
-        if words.endswith(b"\0"):
+        if len(data) > start + size and data[-1] == 0:
             raise MessageError("the entropy-coded part ends in a zero byte, which no writer leaves")
         coder = cls()
         coder._lane = np.unpackbits(np.frombuffer(data, np.uint8, size, start))
-        padded = np.frombuffer(words + b"\0" * (-len(words) % 4), "<u4").astype(np.uint32)
+        words = np.zeros(-(-(len(data) - start - size) // 4), "<u4")
+        words.view(np.uint8)[: len(data) - start - size] = np.frombuffer(data, np.uint8, offset=start + size)
+        padded = words.astype(np.uint32, copy=False)
         coder._ans = _AnsCoder(padded) if padded.size else _AnsCoder()
         return coder
 

@@ -55,10 +55,16 @@ class Coding:
         return symbols
 
     def restore(self, symbols: Symbols, dtype: np.dtype[Any], shape: tuple[int, ...], name: str = "") -> Tensor:
-        """The tensor that the symbols stand for; MdlError if there is none of that dtype."""
-        tensor = np.empty(symbols.size, dtype)
+        """The tensor that the symbols stand for; MdlError if there is none of that dtype.
+
+        The symbols are used up: where a weight is as wide as a symbol, the tensor takes their memory.
+        """
+        if symbols.size:
+            _restore(self.quantizer, np.array([symbols.min(), symbols.max()]), dtype, name)
+        owned = symbols.flags.owndata and symbols.flags.c_contiguous
+        tensor = symbols.view(dtype) if owned and dtype.itemsize == symbols.itemsize else np.empty(symbols.size, dtype)
         for rows in _chunks(symbols.size):
-            tensor[rows] = _restore(self.quantizer, symbols[rows], dtype, name)
+            tensor[rows] = symbols[rows] if self.quantizer is None else self.quantizer.dequantize(symbols[rows])
         return tensor.reshape(shape)
 
     def squared_error(self, tensor: Tensor) -> float:

@@ -107,8 +107,8 @@ def _general_compressors():
 
 
 @pytest.mark.skipif(NNCODEC is not None, reason="the peer is nncodec")
-@pytest.mark.parametrize("step", STEPS)
-def test_general_compressors(benchmark, record, tensors, step):
+def test_general_compressors(benchmark, record, tensors):
+    step = STEPS[-1]  # brotli takes minutes at each
     symbols = np.concatenate([np.rint(v.ravel().astype(np.float64) / step).astype(np.int32) for v in tensors.values()])
     encode_s, message = _timed(lambda: mdl.encode(tensors, step=step), rounds=1)
     benchmark.pedantic(mdl.decode, (message,), rounds=ROUNDS)

@@ -111,36 +111,60 @@ def frequencies(log_masses: list[float]) -> list[int]:
     top = max(log_masses)
     masses = [math.exp(m - top) for m in log_masses]
     total = math.fsum(masses)
-    table = [1 + math.floor(m / total * (TOTAL - len(masses))) for m in masses]
+    return proportional([m / total for m in masses])
+
+
+def proportional(masses: list[float]) -> list[int]:
+    table = [1 + math.floor(m * (TOTAL - len(masses))) for m in masses]
     table[table.index(max(table))] += TOTAL - sum(table)
     return table
 
 
+def letters(reader: Reader, table: list[int], count: int) -> list[int]:
+    """Buckets of one run, in words while they last."""
+    length = 1
+    if len(table) > 1 and max(table) <= 3 << 22 and count >= 1 << 12:
+        while len(table) ** (length + 1) <= 1 << 12:
+            length += 1
+    if length == 1:
+        return reader.symbols(table, count) if count else []
+    masses = [1.0]
+    for _ in range(length):
+        masses = [mass * (f / TOTAL) for mass in masses for f in table]
+    words = reader.symbols(proportional(masses), count // length)
+    spelt = [word // len(table) ** place % len(table) for word in words for place in reversed(range(length))]
+    rest = count % length
+    return spelt + (reader.symbols(table, rest) if rest else [])
+
+
 def alphabet(reader: Reader, log_masses: list[float], count: int) -> list[int]:
     """Symbols of one distribution: a bucket of neighbours, then the symbol inside."""
-    if count == 0:
-        return []
     if max(log_masses) == -math.inf:
         log_masses = [0.0] * len(log_masses)
     starts, table = [0], frequencies(log_masses)
+    unit = max(12, max(table).bit_length() - 5)
     ends = list(itertools.accumulate(table))
     for k in range(1, len(table)):
-        heavy = table[k] >= 1 << 12 or table[k - 1] >= 1 << 12
-        if heavy or ends[k] >> 14 != ends[k - 1] >> 14:
+        heavy = table[k] >> unit or table[k - 1] >> unit
+        if heavy or ends[k] >> unit + 2 != ends[k - 1] >> unit + 2:
             starts.append(k)
     stops = [*starts[1:], len(table)]
     top = max(log_masses)
     masses = [math.fsum(math.exp(m - top) for m in log_masses[a:b]) for a, b in zip(starts, stops, strict=True)]
-    buckets = reader.symbols(frequencies([math.log(m) if m else -math.inf for m in masses]), count)
-    symbols = [starts[bucket] for bucket in buckets]
-    for bucket in sorted(set(buckets)):
-        inside = log_masses[starts[bucket] : stops[bucket]]
-        if len(inside) > 1:
-            positions = [i for i in range(count) if buckets[i] == bucket]
-            table = frequencies(inside if max(inside) > -math.inf else [0.0] * len(inside))
-            for i, within in zip(positions, reader.symbols(table, len(positions)), strict=True):
-                symbols[i] += within
-    return symbols
+    table = frequencies([math.log(m) if m else -math.inf for m in masses])
+    found: list[int] = []
+    while len(found) < count:
+        buckets = letters(reader, table, min(1 << 18, count - len(found)))
+        symbols = [starts[bucket] for bucket in buckets]
+        for bucket in sorted(set(buckets)):
+            inside = log_masses[starts[bucket] : stops[bucket]]
+            if len(inside) > 1:
+                positions = [i for i in range(len(buckets)) if buckets[i] == bucket]
+                within = frequencies(inside if max(inside) > -math.inf else [0.0] * len(inside))
+                for i, place in zip(positions, reader.symbols(within, len(positions)), strict=True):
+                    symbols[i] += place
+        found += symbols
+    return found
 
 
 def gaussian_mass(a: float, b: float) -> float:

@@ -197,6 +197,14 @@ def test_a_reader_written_from_the_document_gets_the_same_tensors(prior: Any, st
         same({name: np.array(values, np.float64).astype(dtype).reshape(shape)}, {name: expected[name]})
 
 
+@pytest.mark.parametrize("step", [4.0, 1.0, 0.3, 0.05], ids="{:g} scales".format)
+def test_a_reader_written_from_the_document_reads_words(step: float) -> None:
+    """Long enough for words of several letters, of another length at every step, with letters left over at most."""
+    w = RNG.normal(0.0, 1.0, 5003)
+    tensors, _ = reference.decode(mdl.encode({"w": w}, mdl.Gaussian(), step))
+    np.testing.assert_array_equal(np.array(tensors["w"].values), np.rint(w / step) * step)
+
+
 def test_a_reader_written_from_the_document_gets_the_same_labels() -> None:
     X = RNG.normal(0.0, 1.0, (150, 4))
     weights = {"layers.0.weight": RNG.normal(0.0, 1.0, (4, 1)), "layers.0.bias": np.array([0.3])}

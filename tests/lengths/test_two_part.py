@@ -19,7 +19,8 @@ from mdl import priors
 from mdl.codes import families
 from mdl.errors import DataError, MdlError, MessageError, PlatformError, PriorError, QuantizationError, WeightsError
 from mdl.length import LN2
-from mdl.lengths.two_part import Trials, default_step
+from mdl.lengths.two_part import default_step
+from mdl.trials import Trials
 
 SLACK_BITS = 64
 
