@@ -205,6 +205,28 @@ def from_architecture(architecture: str, weights: Mapping[str, Any], likelihood:
     return FeedForward(Weights(weights), likelihood, match[1], classes)
 
 
+def inputs_of_layer(architecture: str, tensors: Mapping[str, Any], name: str, X: ArrayLike) -> Array:
+    """What enters the weight ``layers.k.weight`` of a message's network, (n, fan_in), from the tensors before it.
+
+    Raises
+    ------
+    MdlError
+        If there is no such layer, or a layer before it is missing.
+    """
+    place = re.fullmatch(r"layers\.(\d{1,4})\.weight", name)
+    match = _ARCHITECTURE.fullmatch(architecture)
+    if place is None or match is None:
+        raise MdlError(f"expected a layer's weight of a feed-forward network, got {name!r} of {architecture[:60]!r}")
+    before = [f"layers.{k}.{part}" for k in range(int(place[1])) for part in ("weight", "bias")]
+    if missing := [one for one in before if one not in tensors]:
+        raise MdlError(f"{name}: expected the layers before it to come first, but {missing[0]!r} did not")
+    if not before:
+        return checked_inputs(X)
+    below = FeedForward(Weights({one: tensors[one] for one in before}), likelihoods.Gaussian(), match[1])
+    outputs = below.predict(X)
+    return _ACTIVATIONS[match[1]](outputs.reshape(len(outputs), -1))
+
+
 def wrap(estimator: Any, *, precision: float = 1.0) -> Model:
     """A fitted estimator as a :class:`Model`.
 

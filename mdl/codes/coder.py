@@ -99,28 +99,29 @@ class Coder:
 
     @property
     def fingerprint(self) -> int:
-        """Sum of the CRC-32s of all tables pushed or popped so far, mod 2^32, in whichever order."""
+        """Sum of the CRC-32s of all tables pushed or popped and values noted so far, mod 2^32, in whichever order."""
         return self._fingerprint
+
+    def note(self, values: NDArray[Any]) -> None:
+        """Let the fingerprint tell whether a reader computes the same numbers, to the last bit."""
+        little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        self._fingerprint = (self._fingerprint + zlib.crc32(little.tobytes())) & 0xFFFFFFFF
 
     @property
     def size_bits(self) -> int:
         """Bits pushed so far, both lanes, without framing."""
         return int(self._ans.num_valid_bits()) + sum(chunk.size for chunk in self._chunks)
 
-    def _note(self, table: Frequencies) -> None:
-        checksum = zlib.crc32(table.astype("<i8").tobytes())
-        self._fingerprint = (self._fingerprint + checksum) & 0xFFFFFFFF
-
     def push(self, table: Frequencies, symbols: Symbols) -> None:
         """Push symbols in 0..K-1 under one table (K,) for all or a row each (n, K); popped in their given order."""
-        self._note(table)
+        self.note(table)
         if symbols.size and table.shape[-1] > 1:
             model, *rows = _model(table)
             self._ans.encode_reverse(np.ascontiguousarray(symbols, np.int32), model, *rows)
 
     def pop(self, table: Frequencies, count: int) -> Symbols:
         """Pop ``count`` symbols under one table (K,), or one a row under (count, K)."""
-        self._note(table)
+        self.note(table)
         if count == 0 or table.shape[-1] == 1:
             return np.zeros(count, np.int32)
         model, *rows = _model(table)

@@ -28,6 +28,7 @@ from mdl.codes.describe import (
 from mdl.codes.labels import Labels
 from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural
 from mdl.codes.scheme import Scheme, Tensor
+from mdl.codes.shaped import Shaped, ShapedCoding
 from mdl.errors import MdlError, MessageError, PlatformError, WeightsError
 from mdl.length import HEADER, CodeLength
 from mdl.likelihoods import Likelihood
@@ -51,6 +52,7 @@ _MAX_DIMENSIONS = 32
 Shape = tuple[int, ...]
 Shapes = dict[str, tuple[np.dtype[Any], Shape]]
 Predict = Callable[[str, Mapping[str, Tensor]], ArrayLike]
+Inputs = Callable[[str, Mapping[str, Tensor], str], ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def write(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
         charge("data", lambda: data.labels.push(coder, data.symbols))
     of_data = coder.fingerprint
     for name, coding in list(scheme.codings.items())[::-1]:
-        charge(coding.part, lambda c=coding, n=name: c.code.push(coder, c.symbols(tensors[n], n)))  # type: ignore[misc]
+        charge(coding.part, lambda c=coding, n=name: c.write(coder, tensors[n], n))  # type: ignore[misc]
     of_tensors = (coder.fingerprint - of_data) % 2**_CHECKSUM_BITS
     described = [
         (HEADER, _header_bits({name: tensors[name] for name in scheme.codings}, data is not None)),
@@ -171,7 +173,9 @@ def _header_bits(tensors: Mapping[str, Tensor], has_data: bool) -> Bits:
     return np.concatenate(bits)
 
 
-def parse(data: bytes, predict: Predict | None = None, max_weights: int | None = None) -> Message:
+def parse(
+    data: bytes, predict: Predict | None = None, max_weights: int | None = None, inputs: Inputs | None = None
+) -> Message:
     """Read a message.
 
     Parameters
@@ -182,6 +186,9 @@ def parse(data: bytes, predict: Predict | None = None, max_weights: int | None =
         ``(architecture, tensors) -> predictions`` for the labels' inputs; without it labels are left unread.
     max_weights
         Refuse to make more entries than this; by default 2^21 and 8,192 a byte of the message.
+    inputs
+        ``(architecture, tensors read so far, name) -> (n, fan_in)``, what enters the layer of a tensor that is coded
+        with their help.
 
     Raises
     ------
@@ -198,7 +205,7 @@ def parse(data: bytes, predict: Predict | None = None, max_weights: int | None =
     scheme = Scheme.read(coder, list(shapes))
     about = _DataHeader.read(coder) if has_data else None
     with np.errstate(all="ignore"):  # parameters that no writer chooses overflow; what comes of it is checked
-        tensors = _read_tensors(coder, scheme, shapes)
+        tensors = _read_tensors(coder, scheme, shapes, _of_layer(about, inputs))
         if coder.fingerprint != of_tensors:
             raise PlatformError("the weights' probability tables differ from the writer's: another arithmetic")
         if about is None:
@@ -223,12 +230,28 @@ def _check_count(count: int, limit: int, error: type[MdlError]) -> None:
         raise error(f"the message would make {count} weights, more than the {limit} allowed (see max_weights)")
 
 
-def _read_tensors(coder: Coder, scheme: Scheme, shapes: Shapes) -> dict[str, Tensor]:
-    tensors = {}
+def _of_layer(about: _DataHeader | None, inputs: Inputs | None) -> Callable[[Mapping[str, Tensor], str], ArrayLike]:
+    """``inputs`` of this message's architecture."""
+
+    def of_layer(tensors: Mapping[str, Tensor], name: str) -> ArrayLike:
+        if about is None or inputs is None:
+            raise MessageError(f"tensor {name!r} is coded with the help of the inputs X; decode the message with them")
+        return inputs(about.architecture, tensors, name)
+
+    return of_layer
+
+
+def _read_tensors(
+    coder: Coder, scheme: Scheme, shapes: Shapes, inputs: Callable[[Mapping[str, Tensor], str], ArrayLike]
+) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
     for name, (dtype, shape) in shapes.items():
         coding = scheme.codings[name]
         try:
-            tensors[name] = coding.restore(coding.code.pop(coder, math.prod(shape)), dtype, shape, name)
+            quantizer: Any = coding.quantizer
+            if isinstance(quantizer, Shaped):
+                coding = ShapedCoding.of(coding, np.asarray(inputs(tensors, name), np.float64), shape)
+            tensors[name] = coding.read(coder, dtype, shape, name)
         except MessageError:
             raise
         except MdlError as error:

@@ -67,6 +67,21 @@ class Coding:
             tensor[rows] = symbols[rows] if self.quantizer is None else self.quantizer.dequantize(symbols[rows])
         return tensor.reshape(shape)
 
+    def write(self, coder: Coder, tensor: Tensor, name: str = "") -> None:
+        """Write the tensor."""
+        self.code.push(coder, self.symbols(tensor, name))
+
+    def read(self, coder: Coder, dtype: np.dtype[Any], shape: tuple[int, ...], name: str = "") -> Tensor:
+        """Read a tensor of that dtype and shape; MdlError if the message holds none."""
+        return self.restore(self.code.pop(coder, math.prod(shape)), dtype, shape, name)
+
+    def nats(self, tensor: Tensor, name: str = "", counted: Histogram | None = None) -> float:
+        """Ideal length of the tensor, nats; from its histogram unless the code depends on the order."""
+        if self.quantizer is None or isinstance(self.code, Dirichlet | TwoLevel):
+            return float(self.code.nats(self.symbols(tensor, name)).sum())
+        counted = counted or Histogram.of(self.quantizer, tensor, name)
+        return float(self.code.nats(counted.symbols) @ counted.counts)
+
     def squared_error(self, tensor: Tensor) -> float:
         """Sum of squared differences between the tensor and what a reader gets."""
         flat, total = tensor.reshape(-1), 0.0
@@ -94,14 +109,19 @@ def _check_kind(quantizer: Quantizer | None, dtype: np.dtype[Any], name: str) ->
 
 def _restore(quantizer: Quantizer | None, symbols: Symbols, dtype: np.dtype[Any], name: str) -> Tensor:
     _check_kind(quantizer, dtype, name)
-    if quantizer is None:
-        values = symbols.astype(dtype)
-        fits = values == symbols
-    else:
-        with np.errstate(over="ignore"):
-            values = quantizer.dequantize(symbols).astype(dtype)
-        fits = np.isfinite(values)
-    if not fits.all():
+    if quantizer is not None:
+        return restored(quantizer.dequantize(symbols), dtype, name)
+    values = symbols.astype(dtype)
+    if not (values == symbols).all():
+        raise WeightsError(f"tensor {name!r}: a quantised weight is beyond the largest {dtype}")
+    return values
+
+
+def restored(weights: Array, dtype: np.dtype[Any], name: str) -> Tensor:
+    """Quantised weights in the tensor's own dtype; WeightsError if one is beyond its largest number."""
+    with np.errstate(over="ignore"):
+        values = weights.astype(dtype)
+    if not np.isfinite(values).all():
         raise WeightsError(f"tensor {name!r}: a quantised weight is beyond the largest {dtype}")
     return values
 
@@ -204,8 +224,7 @@ class Scheme:
         """Ideal length of description and tensors."""
         parts = [(part, bits.size * LN2) for part, bits in self.description()]
         for name, coding in self.codings.items():
-            counted = (counts or {}).get(name)
-            parts.append((coding.part, tensor_nats(coding, tensors[name], name, counted)))
+            parts.append((coding.part, coding.nats(tensors[name], name, (counts or {}).get(name))))
         return CodeLength(tuple(parts))
 
     def quantized(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -214,14 +233,6 @@ class Scheme:
             name: coding.restore(coding.symbols(tensors[name], name), tensors[name].dtype, tensors[name].shape)
             for name, coding in self.codings.items()
         }
-
-
-def tensor_nats(coding: Coding, tensor: Tensor, name: str, counted: Histogram | None) -> float:
-    """Ideal length of one tensor, nats; from its histogram unless the code depends on the order."""
-    if coding.quantizer is None or isinstance(coding.code, Dirichlet | TwoLevel):
-        return float(coding.code.nats(coding.symbols(tensor, name)).sum())
-    counted = counted or Histogram.of(coding.quantizer, tensor, name)
-    return float(coding.code.nats(counted.symbols) @ counted.counts)
 
 
 def _age(seen: dict[Any, int], thing: object) -> int:

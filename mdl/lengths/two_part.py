@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdl.codes import message
-from mdl.codes.scheme import PriorLike, Scheme, fit_scheme, tensor_nats
+from mdl.codes.scheme import PriorLike, Scheme, fit_scheme
 from mdl.errors import MessageError
 from mdl.length import LN2, CodeLength
-from mdl.models import Model, checked_inputs, from_architecture, from_indices
+from mdl.models import Model, checked_inputs, from_architecture, from_indices, inputs_of_layer
 from mdl.priors import Gaussian
 from mdl.trials import Grid, Trials, quantizers_for
 from mdl.weights import Weights, load
@@ -101,7 +101,7 @@ def report(
     data, length = message.write(loaded, scheme) if realise else (b"", message.ideal(loaded, scheme))
     errors = {name: scheme.codings[name].squared_error(loaded[name]) for name in names}
     rows = [
-        (name, loaded[name].size, tensor_nats(scheme.codings[name], loaded[name], name, None) / LN2,
+        (name, loaded[name].size, scheme.codings[name].nats(loaded[name], name) / LN2,
          errors[name] / max(loaded[name].size, 1))
         for name in names if tensors
     ]  # fmt: skip
@@ -198,8 +198,11 @@ def decode_with_data(data: bytes, X: ArrayLike) -> tuple[Model, NDArray[Any]]:
     def predict(architecture: str, tensors: Mapping[str, Any]) -> ArrayLike:
         return from_architecture(architecture, tensors, likelihood=None).predict(X)  # type: ignore[arg-type]
 
+    def inputs(architecture: str, tensors: Mapping[str, Any], name: str) -> ArrayLike:
+        return inputs_of_layer(architecture, tensors, name, X)
+
     checked_inputs(X)
-    read = message.parse(data, predict)
+    read = message.parse(data, predict, inputs=inputs)
     if read.architecture is None or read.likelihood is None or read.labels is None:
         raise MessageError("the message holds weights only, no labels")
     model = from_architecture(read.architecture, read.tensors, read.likelihood)

@@ -18,7 +18,7 @@ from mdl.codes.adaptive import KT, TwoLevel
 from mdl.codes.coder import Coder
 from mdl.codes.discretized import Discretized
 from mdl.codes.integers import EliasDelta, EliasGamma, Fibonacci, Signed
-from mdl.codes.scheme import BUFFERS, FREE, INTEGER_CODING, WEIGHTS, Coding, Histogram, Scheme, fit_scheme, tensor_nats
+from mdl.codes.scheme import BUFFERS, FREE, INTEGER_CODING, WEIGHTS, Coding, Histogram, Scheme, fit_scheme
 from mdl.errors import MessageError, QuantizationError, WeightsError
 from mdl.length import LN2
 from mdl.priors import Gaussian, Laplace
@@ -197,8 +197,8 @@ def test_lengths_by_histogram_are_lengths_by_symbol() -> None:
     for coding in (coded(Gaussian(1.0), lo=-99, hi=99), Coding(GRID, Signed(EliasGamma())), Coding(GRID, KT(-40, 40))):
         counted = Histogram.of(GRID, NARROW)
         expected = float(coding.code.nats(coding.symbols(NARROW)).sum())
-        assert tensor_nats(coding, NARROW, "w", counted) == pytest.approx(expected, rel=1e-12)
-        assert tensor_nats(coding, NARROW, "w", None) == pytest.approx(expected, rel=1e-12)
+        assert coding.nats(NARROW, "w", counted) == pytest.approx(expected, rel=1e-12)
+        assert coding.nats(NARROW, "w", None) == pytest.approx(expected, rel=1e-12)
 
 
 REFUSED: list[tuple[str, Coding, Any, type, str]] = [
