@@ -110,7 +110,8 @@ def _check_kind(quantizer: Quantizer | None, dtype: np.dtype[Any], name: str) ->
 def _restore(quantizer: Quantizer | None, symbols: Symbols, dtype: np.dtype[Any], name: str) -> Tensor:
     _check_kind(quantizer, dtype, name)
     if quantizer is not None:
-        return restored(quantizer.dequantize(symbols), dtype, name)
+        with np.errstate(over="ignore"):
+            return restored(quantizer.dequantize(symbols), dtype, name)
     values = symbols.astype(dtype)
     if not (values == symbols).all():
         raise WeightsError(f"tensor {name!r}: a quantised weight is beyond the largest {dtype}")
