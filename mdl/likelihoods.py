@@ -46,6 +46,11 @@ class Likelihood(Protocol):
         ...
 
     @property
+    def span(self) -> tuple[int, int] | None:
+        """Least and greatest symbol where the family says them; None where the data do."""
+        ...
+
+    @property
     def resolution(self) -> float:
         """What predictions are rounded to multiples of before a writer and a reader compute tables from them."""
         ...
@@ -93,6 +98,11 @@ class Bernoulli:
     """
 
     @property
+    def span(self) -> tuple[int, int]:
+        """Both classes."""
+        return (0, 1)
+
+    @property
     def resolution(self) -> float:
         """2^-12 nats."""
         return _RESOLUTION
@@ -129,6 +139,11 @@ class Categorical:
     def __post_init__(self) -> None:
         if not 2 <= self.classes <= 2**16:
             raise DataError(f"Categorical: expected 2 to 65536 classes, got {self.classes}")
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """All classes."""
+        return (0, self.classes - 1)
 
     @property
     def resolution(self) -> float:
@@ -186,6 +201,11 @@ class Gaussian:
                 raise DataError(f"Gaussian likelihood: expected {name} > 0, got {value}")
 
     @property
+    def span(self) -> None:
+        """As the data have it."""
+        return None
+
+    @property
     def resolution(self) -> float:
         """2^-12 of the scale's power of two."""
         return math.ldexp(_RESOLUTION, math.frexp(self.scale or 1.0)[1])
@@ -234,6 +254,11 @@ class Gaussian:
 @dataclass(frozen=True)
 class Poisson:
     """Counts; predictions are (n,) log rates."""
+
+    @property
+    def span(self) -> None:
+        """As the data have it."""
+        return None
 
     @property
     def resolution(self) -> float:

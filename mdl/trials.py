@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from mdl.codes import message
 from mdl.codes.integers import EliasDelta, Signed
 from mdl.codes.message import DataPart
-from mdl.codes.scheme import Coding, Histogram, PriorLike, Scheme, fit_counts
+from mdl.codes.scheme import FREE, Coding, Histogram, PriorLike, Scheme, fit_counts
 from mdl.errors import MdlError, QuantizationError
 from mdl.length import CodeLength
 from mdl.models import Model, checked_inputs, to_indices
@@ -59,10 +59,10 @@ class Trials:
 
     def __init__(self, model: Model, X: ArrayLike, y: ArrayLike) -> None:
         self.model = model
-        self._X = checked_inputs(X)
-        self._y = to_indices(model, y)
-        if self._X.shape[0] != self._y.shape[0]:
-            raise MdlError(f"expected as many targets as rows of X, got {self._y.shape[0]} and {self._X.shape[0]}")
+        self.inputs = checked_inputs(X)
+        self.targets = to_indices(model, y)
+        if self.inputs.shape[0] != self.targets.shape[0]:
+            raise MdlError(f"expected as many targets as rows of X, got {len(self.targets)} and {len(self.inputs)}")
         self.tensors = model.weights
         self._penalised = [name for name in self.tensors.floats if name not in model.free]
         self._histograms: dict[tuple[str, Quantizer], Histogram] = {}
@@ -77,6 +77,16 @@ class Trials:
             best = min(self._steps(names), key=lambda step: self._free_nats(names, step)) if names else 1.0
             self._free = {name: UniformGrid(best) for name in self.model.free}
         return self._free
+
+    @property
+    def free_scheme(self) -> Scheme:
+        """How the free tensors are coded."""
+        return Scheme({name: Coding(grid, Signed(EliasDelta()), FREE) for name, grid in self.free.items()})
+
+    def with_coded_free(self) -> Model:
+        """The model with its free tensors as a reader gets them."""
+        free = {name: self.tensors[name] for name in self.free}
+        return self.model.with_weights({**self.tensors, **self.free_scheme.quantized(free)})
 
     def _free_nats(self, names: list[str], step: float) -> float:
         grid = UniformGrid(step)
@@ -97,7 +107,6 @@ class Trials:
         return self._histograms[key]
 
     def _data_part(self, quantizers: Mapping[str, Quantizer]) -> DataPart:
-        """The data under the model with these tensors quantised; the likelihood is fitted to it."""
         key = tuple(sorted(quantizers.items(), key=lambda item: item[0]))
         if key not in self._data:
             tensors = dict(self.tensors)
@@ -105,11 +114,14 @@ class Trials:
                 coding = Coding(quantizer, Signed(EliasDelta()))
                 tensor = tensors[name]
                 tensors[name] = coding.restore(coding.symbols(tensor, name), tensor.dtype, tensor.shape)
-            predictions = self.model.with_weights(tensors).predict(self._X)
-            likelihood = self.model.likelihood.fit(predictions, self._y)
-            symbols = likelihood.to_symbols(self._y)
-            self._data[key] = DataPart(self.model.architecture, likelihood, predictions, symbols)
+            self._data[key] = self.data_under(tensors)
         return self._data[key]
+
+    def data_under(self, tensors: Mapping[str, Any]) -> DataPart:
+        """The data under the model with these quantised tensors; the likelihood is fitted to it."""
+        predictions = self.model.with_weights(tensors).predict(self.inputs)
+        likelihood = self.model.likelihood.fit(predictions, self.targets)
+        return DataPart(self.model.architecture, likelihood, predictions, likelihood.to_symbols(self.targets))
 
     def _data_nats(self, quantizers: Mapping[str, Quantizer]) -> float:
         data = self._data_part(quantizers)

@@ -17,7 +17,7 @@ import mdl.codes
 from mdl import likelihoods
 from mdl import priors as families
 from mdl import quantize as grids
-from mdl.codes import adaptive, integers, labels
+from mdl.codes import adaptive, integers, labels, random
 from mdl.codes.discretized import Discretized
 
 T = TypeVar("T")
@@ -220,6 +220,7 @@ CODES: dict[type, list[CodeCase]] = {
         _any(adaptive.TwoLevel(integers.Signed(integers.EliasDelta()))),
         (adaptive.TwoLevel(adaptive.KT(-3, 3)), range(-3, 5), (-4, 5)),
     ],
+    random.Branches: [(random.Branches(bits), range(1 << bits), (-1, 1 << bits)) for bits in (1, 2, 16)],
     labels.Labels: [
         _from_lo_to_hi(Cycled(likelihoods.Bernoulli(), _LOGITS[:, 0], 0, 1)),
         _from_lo_to_hi(Cycled(likelihoods.Categorical(4), _LOGITS, 0, 3)),

@@ -88,10 +88,13 @@ class Coder:
     Guarantees: pops return what was pushed, in the opposite order; ``to_bytes`` takes at most 40 bits more than the
     codewords and the logarithms of the frequencies pushed. Requirements: a reader asks for the same tables as the
     writer; if not, the symbols are garbage and ``fingerprint`` differs.
+
+    An empty stack wastes about 20 bits on its first symbol. A ``bottom`` of 32 bits, which a reader finds when all has
+    been popped, takes their place: something that is checked at the end costs nothing else there.
     """
 
-    def __init__(self) -> None:
-        self._ans = _AnsCoder()
+    def __init__(self, bottom: int | None = None) -> None:
+        self._ans = _AnsCoder() if bottom is None else _AnsCoder(np.array([bottom, 1], np.uint32))
         self._chunks: list[Bits] = []  # of the bit lane; the last is read first
         self._lane: Bits = np.empty(0, np.uint8)
         self._position = 0
@@ -150,9 +153,20 @@ class Coder:
         return bits
 
     @property
+    def bits_read(self) -> bool:
+        """True when nothing is left of the bit lane but zero padding."""
+        return self.bits_left < 8 and not self.peek_bits(8).any()
+
+    @property
     def finished(self) -> bool:
-        """True when everything has been read: both lanes are empty but for zero padding."""
-        return self.bits_left < 8 and not self.peek_bits(8).any() and bool(self._ans.is_empty())
+        """True when everything has been read of a message without a ``bottom``."""
+        return self.bits_read and bool(self._ans.is_empty())
+
+    @property
+    def bottom(self) -> int | None:
+        """What lies at the bottom of the stack; None while something lies above it."""
+        left = self._ans.get_compressed() if int(self._ans.num_words()) == 2 else (0, 0)
+        return int(left[0]) if int(left[1]) == 1 else None
 
     def to_bytes(self) -> bytes:
         """The whole message: length of the bit lane in bytes (LEB128), the bit lane, the entropy lane."""

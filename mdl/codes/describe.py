@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from mdl import likelihoods, priors, quantize
-from mdl.codes import Code, adaptive, discretized, integers
+from mdl.codes import Code, adaptive, curved, discretized, integers, random
 from mdl.codes.coder import Bits, Coder
 from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural, read_real, real_bits
 from mdl.codes.prefix import IntegerCode
 from mdl.errors import CodeError, MdlError, MessageError
-from mdl.priors import Prior
+from mdl.priors import Gaussian, Prior
 from mdl.quantize import Quantizer
 
 _NOTHING: Mapping[str, object] = types.MappingProxyType({})
@@ -58,12 +58,15 @@ FAMILIES: tuple[tuple[str, type], ...] = (
     ("likelihood", likelihoods.Categorical),
     ("likelihood", likelihoods.Gaussian),
     ("likelihood", likelihoods.Poisson),
+    ("quantizer", random.RandomTree),
+    ("quantizer", curved.CurvedGrid),
+    ("code", curved.ByStep),
 )
-TAG_BITS = 5
+TAG_BITS = 6
 _MAX_DEPTH = 4
 _MAX_TUPLE = 1 << 16
 _TAGS = {family: (tag, role) for tag, (role, family) in enumerate(FAMILIES)}
-_ROLES: dict[Any, str] = {Prior: "prior", Quantizer: "quantizer", Code: "code", IntegerCode: "code"}
+_ROLES: dict[Any, str] = {Gaussian: "prior", Prior: "prior", Quantizer: "quantizer", Code: "code", IntegerCode: "code"}
 _CHARGED_TO = {"prior": "prior", "quantizer": "quantizer", "likelihood": "likelihood", "code": "support"}
 
 

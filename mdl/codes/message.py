@@ -71,19 +71,26 @@ class DataPart:
     @property
     def labels(self) -> Labels:
         """The code of the symbols."""
-        lo, hi = (int(self.symbols.min()), int(self.symbols.max())) if self.symbols.size else (0, 0)
-        return Labels(self.likelihood, self.predictions, lo, hi)
+        ends = (int(self.symbols.min()), int(self.symbols.max())) if self.symbols.size else (0, 0)
+        return Labels(self.likelihood, self.predictions, *(self.likelihood.span or ends))
 
-    def description(self, fingerprint: int) -> Described:
+    def description(self) -> Described:
         """What a reader is told of the labels, in reading order."""
         labels = self.labels
+        ends = np.concatenate([integer_bits(labels.lo), natural_bits(labels.hi - labels.lo)])
         return [
             (HEADER, text_bits(self.architecture)),
             *describe(self.likelihood),
             (HEADER, natural_bits(self.symbols.size)),
-            ("support", np.concatenate([integer_bits(labels.lo), natural_bits(labels.hi - labels.lo)])),
-            (HEADER, fixed_bits(fingerprint, _CHECKSUM_BITS)),
+            *([] if self.likelihood.span else [("support", ends)]),
         ]
+
+    @property
+    def fingerprint(self) -> int:
+        """Of the tables that the labels are coded under."""
+        coder = Coder()
+        self.labels.push(coder, self.symbols)
+        return coder.fingerprint
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ def write(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
     CodeError, PriorError, QuantizationError
         If the scheme does not fit the tensors.
     """
-    coder = Coder()
+    coder = Coder() if data is None else Coder(bottom=data.fingerprint)
     spent: list[tuple[str, float]] = []
 
     def charge(part: str, push: Callable[[], None]) -> None:
@@ -133,7 +140,7 @@ def write(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
         (HEADER, _header_bits({name: tensors[name] for name in scheme.codings}, data is not None)),
         (HEADER, fixed_bits(of_tensors, _CHECKSUM_BITS)),
         *scheme.description(),
-        *(data.description(of_data) if data is not None else []),
+        *(data.description() if data is not None else []),
     ]
     coder.push_bits(np.concatenate([bits for _, bits in described]))
     body = coder.to_bytes()
@@ -148,7 +155,7 @@ def ideal(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
     length = scheme.length(tensors) + header_length(tensors, scheme, data)
     if data is None:
         return length
-    described = [(part, float(bits.size)) for part, bits in data.description(0) if part != HEADER]
+    described = [(part, float(bits.size)) for part, bits in data.description() if part != HEADER]
     nats = float(data.labels.nats(data.symbols).sum())
     return length + CodeLength.from_bits(described) + CodeLength((("data", nats),))
 
@@ -157,7 +164,7 @@ def header_length(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart 
     """Length of what both sides share: framing, checksums, names, shapes, architecture."""
     bits = _header_bits({name: tensors[name] for name in scheme.codings}, data is not None).size + _CHECKSUM_BITS
     if data is not None:
-        bits += sum(b.size for part, b in data.description(0) if part == HEADER)
+        bits += _CHECKSUM_BITS + 1 + sum(b.size for part, b in data.description() if part == HEADER)
     return CodeLength.from_bits({HEADER: 8 * (_FRAME + 1) + bits})
 
 
@@ -209,7 +216,7 @@ def parse(
         if coder.fingerprint != of_tensors:
             raise PlatformError("the weights' probability tables differ from the writer's: another arithmetic")
         if about is None:
-            _check_finished(coder)
+            _check_end(coder.finished)
             return Message(tensors)
         labels = None if predict is None else about.labels(coder, predict, tensors)
     return Message(tensors, about.architecture, about.likelihood, labels)
@@ -259,8 +266,8 @@ def _read_tensors(
     return tensors
 
 
-def _check_finished(coder: Coder) -> None:
-    if not coder.finished:
+def _check_end(reached: bool) -> None:
+    if not reached:
         raise MessageError("expected the end of the message, but it goes on")
 
 
@@ -302,17 +309,20 @@ class _DataHeader:
     count: int
     lo: int
     hi: int
-    fingerprint: int
 
     @classmethod
     def read(cls, coder: Coder) -> _DataHeader:
         architecture = read_text(coder)
         likelihood: Likelihood = read(coder, "likelihood")
-        count, lo = read_natural(coder), read_integer(coder)
-        hi = lo + read_natural(coder)
+        count = read_natural(coder)
+        if likelihood.span:
+            lo, hi = likelihood.span
+        else:
+            lo = read_integer(coder)
+            hi = lo + read_natural(coder)
         if not -(2**31) <= lo <= hi < 2**31:
             raise MessageError(f"expected labels within 32 bits, got {lo} to {hi}")
-        return cls(architecture, likelihood, count, lo, hi, bits_value(coder.pop_bits(_CHECKSUM_BITS)))
+        return cls(architecture, likelihood, count, lo, hi)
 
     def labels(self, coder: Coder, predict: Predict, tensors: Mapping[str, Tensor]) -> NDArray[Any]:
         """Read the labels with the model's predictions."""
@@ -326,10 +336,10 @@ class _DataHeader:
             raise
         except MdlError as error:
             raise MessageError(f"the labels do not decode: {error}") from error
-        if (coder.fingerprint - of_tensors) % 2**_CHECKSUM_BITS != self.fingerprint:
+        if (coder.fingerprint - of_tensors) % 2**_CHECKSUM_BITS != coder.bottom:
             raise PlatformError(
                 "the predictions' probability tables differ from the writer's: other inputs X, or another platform's "
                 "arithmetic"
             )
-        _check_finished(coder)
+        _check_end(coder.bits_read)
         return self.likelihood.from_symbols(symbols)

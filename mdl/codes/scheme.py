@@ -201,7 +201,8 @@ class Scheme:
             parts.append(("choice", natural_bits(quantizer_age)))
             if quantizer_age == 0:
                 parts += describe(coding.quantizer)
-            parts += describe(coding.code, _known(coding.quantizer))
+            if implied_code(coding.quantizer) is None:
+                parts += describe(coding.code, _known(coding.quantizer))
         return parts
 
     @staticmethod
@@ -217,7 +218,8 @@ class Scheme:
                 if quantizer_age == 0:
                     quantizers.append(read(coder, "quantizer"))
                 quantizer = _aged(quantizers, max(quantizer_age, 1))
-                seen.append((quantizer, read(coder, "code", _known(quantizer))))
+                code = implied_code(quantizer) or read(coder, "code", _known(quantizer))
+                seen.append((quantizer, code))
             codings[name] = Coding(*_aged(seen, max(age, 1)))
         return Scheme(codings)
 
@@ -234,6 +236,11 @@ class Scheme:
             name: coding.restore(coding.symbols(tensors[name], name), tensors[name].dtype, tensors[name].shape)
             for name, coding in self.codings.items()
         }
+
+
+def implied_code(quantizer: object) -> Code | None:
+    """The code of a quantizer's symbols where there is only one."""
+    return getattr(quantizer, "code", None)
 
 
 def _age(seen: dict[Any, int], thing: object) -> int:

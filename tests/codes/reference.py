@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 TOTAL = 1 << 24
+TAG_BITS = 6
 DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64", "int32", "int16",
           "int8", "uint64", "uint32", "uint16", "uint8", "bool")  # fmt: skip
 GAUSSIAN, LAPLACE, UNIFORM_GRID, DISCRETIZED, ELIAS_DELTA, SIGNED, DIRICHLET, BERNOULLI = 0, 1, 10, 14, 16, 22, 23, 25
@@ -226,16 +227,16 @@ def signed_delta(reader: Reader, count: int) -> list[int]:
 
 
 def read_code(reader: Reader, step: float | None) -> Read:
-    tag = reader.number(5)
+    tag = reader.number(TAG_BITS)
     if tag == DISCRETIZED:
-        mass = {GAUSSIAN: gaussian_mass, LAPLACE: laplace_mass}[reader.number(5)]
+        mass = {GAUSSIAN: gaussian_mass, LAPLACE: laplace_mass}[reader.number(TAG_BITS)]
         scale, loc = reader.real(), reader.real()
         assert step is not None
         return discretized(mass, loc, scale, step, reader.integer(), reader.integer())
     if tag == DIRICHLET:
         return dirichlet(reader.integer(), reader.integer(), reader.real())
     assert tag == SIGNED
-    assert reader.number(5) == ELIAS_DELTA
+    assert reader.number(TAG_BITS) == ELIAS_DELTA
     return signed_delta
 
 
@@ -248,22 +249,22 @@ def read_scheme(reader: Reader, tensors: int) -> Iterator[tuple[float | None, Re
         if age == 0:
             step_age = reader.natural()
             if step_age == 0:
-                assert reader.number(5) == UNIFORM_GRID
+                assert reader.number(TAG_BITS) == UNIFORM_GRID
                 steps.append(reader.real())
             step = steps[-max(step_age, 1)]
             codings.append((step, read_code(reader, step)))
         yield codings[-max(age, 1)]
 
 
-def read_labels(reader: Reader, logits: list[float], lo: int, hi: int) -> list[int]:
+def read_labels(reader: Reader, logits: list[float]) -> list[int]:
     """Two classes, at most 4096 examples."""
     rows = []
     for logit in logits:
         logit = round(logit * 4096) / 4096
         log_masses = [-math.log1p(math.exp(-z)) for z in (-logit, logit)]
-        rows.append(frequencies(log_masses[lo : hi + 1]))
+        rows.append(frequencies(log_masses))
     reader.note(*rows)
-    return [lo + reader.symbol(row) for row in rows]
+    return [reader.symbol(row) for row in rows]
 
 
 def decode(message: bytes, predict: Predict | None = None) -> tuple[dict[str, Tensor], list[int]]:
@@ -280,9 +281,8 @@ def decode(message: bytes, predict: Predict | None = None) -> tuple[dict[str, Te
     scheme = list(read_scheme(reader, len(headers)))
     if has_data:
         architecture = reader.text()
-        assert reader.number(5) == BERNOULLI
-        count, lo = reader.natural(), reader.integer()
-        hi, of_labels = lo + reader.natural(), reader.number(32)
+        assert reader.number(TAG_BITS) == BERNOULLI
+        count = reader.natural()
     tensors = {}
     for (name, dtype, shape), (step, code) in zip(headers, scheme, strict=True):
         symbols: list[Any] = code(reader, math.prod(shape))
@@ -292,11 +292,13 @@ def decode(message: bytes, predict: Predict | None = None) -> tuple[dict[str, Te
     if has_data and predict is not None:
         logits = predict(architecture, tensors)
         assert len(logits) == count
-        labels = read_labels(reader, logits, lo, hi)
-        assert (reader.fingerprint - fingerprint) % 2**32 == of_labels, "tables differ from the writer's"
+        labels = read_labels(reader, logits)
+        assert reader.words == []
+        assert reader.state == 2**32 + (reader.fingerprint - fingerprint) % 2**32, "tables differ from the writer's"
     if not has_data or predict is not None:
         assert set(reader.lane) <= {"0"}, "bits are left"
         assert len(reader.lane) < 8
+    if not has_data:
         assert reader.state == 0
         assert reader.words == []
     return tensors, labels

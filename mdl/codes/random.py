@@ -1,0 +1,260 @@
+"""Relative-entropy coding: weights as a path through a random tree that writer and reader grow from one seed.
+
+The prior is not integrated but sampled: every path through the tree is a sample of all weights from it, a path of b
+bits is one of 2^b, and the writer looks for one that the data like. No mass, no step and no rounding enters; a message
+of b bits costs b bits. The shortest total is reached near b = KL(posterior || prior), with about (1/2) ln(pi d) nats to
+spare for d weights that the data determine, if the search is exhaustive. A tree need not be searched exhaustively: its
+branches are cut back to the best few thousand after every bit or two (the M algorithm).
+
+What both sides compute: an orthonormal basis of the weights from the layer's inputs, in descending order of what the
+data may tell about a coordinate, and after how many bits each coordinate is drawn.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg, special
+
+from mdl.codes.coder import Coder, Symbols
+from mdl.errors import CodeError
+from mdl.masses import Array
+from mdl.priors import Gaussian
+
+BRANCH_BITS = 2  # of one step down the tree
+STATE_BITS = 16  # of the path, its latest, determine what is drawn
+LEAD_BITS = 8  # that come before the first draw: a reserve to choose from
+MAX_STEPS = 1 << 13
+_QUANTILE_BITS = 16
+_UNIT_BITS = 12  # a standard normal is a multiple of 2^-12
+_WEIGHT_BITS = 12  # a weight is one of 2^-12 of the scale's power of two
+_NULL = 1e-9  # directions in which the inputs vary less, relative to the first, are left at the prior's centre
+
+
+@functools.cache
+def _quantiles() -> Array:
+    """The 2^16 quantiles (i + 1/2) / 2^16 of a standard normal, rounded so that no platform's last digit matters."""
+    middles = (np.arange(1 << _QUANTILE_BITS) + 0.5) / (1 << _QUANTILE_BITS)
+    return np.rint(special.ndtri(middles) * (1 << _UNIT_BITS)) / (1 << _UNIT_BITS)
+
+
+def normals(seed: int, stream: int, rows: int, columns: int, first: int = 0) -> Array:
+    """Rows ``first..first + rows - 1`` of a table of standard normals, (rows, columns), the same everywhere.
+
+    The raw words of Philox4x64-10 under the key (seed, stream) from counter 1 on, each as four numbers of 16 bits, the
+    lowest first, each the index of a quantile; a row takes ceil(columns / 4) words, and what is left of them is unused.
+
+    Examples
+    --------
+    >>> table = normals(seed=0, stream=0, rows=1000, columns=3)
+    >>> bool((normals(seed=0, stream=0, rows=1, columns=3, first=700) == table[700]).all())
+    True
+
+    References
+    ----------
+    J. Salmon, M. Moraes, R. Dror and D. Shaw, Parallel random numbers: as easy as 1, 2, 3, SC 2011.
+    """
+    words = -(-columns // 4)
+    skip = first * words
+    generator = np.random.Philox(key=np.array([seed, stream], np.uint64), counter=skip // 4)
+    raw = generator.random_raw(skip % 4 + rows * words)[skip % 4 :].astype("<u8")
+    return _quantiles()[raw.view("<u2").reshape(rows, 4 * words)[:, :columns]]
+
+
+@dataclass(frozen=True)
+class RandomTree:
+    """A quantizer whose symbols are branches: each says how a path of two more bits goes on.
+
+    Bound to inputs H (n, fan_in), it draws the coordinates z of the weights W = scale V Z C' in the eigenvectors V of
+    H'H by descending eigenvalues e, times contrasts C of the units. Coordinate j is drawn when the path has
+    LEAD_BITS + (bits - LEAD_BITS) share_j^warp bits, where share is the cumulative sum of
+    (1/2) log2(1 + curvature scale^2 e_j), as a share of the whole; curvature = 2^(octave - 6), warp = 1 + eighths/8.
+    Both ends know the code of the branches, :class:`Branches`, and are not told of it.
+
+    Parameters
+    ----------
+    prior
+        Gaussian at 0, without open parameters.
+    steps
+        Length of the path, at least 4.
+    octave
+        Of the curvature: about how much a squared unit of a prediction costs, nats; 0 suits class probabilities.
+    eighths
+        Of the warp, > -8; below 0 the first coordinates get more bits than their curvature alone deserves.
+    contrasts
+        1 where adding the same number to all units changes nothing (a softmax's last layer): C is Helmert's matrix,
+        and weights sum to zero over the units; 0 elsewhere: C is the identity.
+    seed
+        Which tree, >= 0.
+
+    Raises
+    ------
+    CodeError
+        If a parameter is out of range.
+    """
+
+    prior: Gaussian
+    steps: int
+    octave: int = 0
+    eighths: int = 0
+    contrasts: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not LEAD_BITS // BRANCH_BITS <= self.steps <= MAX_STEPS:
+            raise CodeError(f"RandomTree: expected {LEAD_BITS // BRANCH_BITS} to {MAX_STEPS} steps, got {self.steps}")
+        if not (isinstance(self.prior, Gaussian) and self.prior.scale is not None and self.prior.loc == 0.0):
+            raise CodeError(f"RandomTree: expected a Gaussian prior at 0 with a scale, got {self.prior}")
+        if not (abs(self.octave) <= 900 and -8 < self.eighths <= 64):
+            raise CodeError(f"RandomTree: octave {self.octave} or eighths {self.eighths} out of range")
+        if self.contrasts not in (0, 1) or not 0 <= self.seed < 1 << 62:
+            raise CodeError(f"RandomTree: expected contrasts 0 or 1 and a seed, got {self.contrasts} and {self.seed}")
+
+    @property
+    def code(self) -> Branches:
+        """Of its symbols."""
+        return Branches(BRANCH_BITS)
+
+    @property
+    def bits(self) -> int:
+        """Length of the path."""
+        return self.steps * BRANCH_BITS
+
+    def bind(self, inputs: Array, shape: tuple[int, ...]) -> Tree:
+        """The tree for a weight tensor (fan_in, units) whose layer has these inputs (n, fan_in)."""
+        basis = Basis.of(inputs, shape[1], bool(self.contrasts))
+        return Tree(self, basis, self._schedule(basis.eigenvalues))
+
+    def _schedule(self, eigenvalues: Array) -> NDArray[np.int64]:
+        """After which step each coordinate is drawn."""
+        share = shares(eigenvalues, self.prior, self.octave, self.eighths)
+        due = (LEAD_BITS + (self.bits - LEAD_BITS) * share) / BRANCH_BITS
+        return np.clip(np.ceil(due - 1e-6).astype(np.int64), 1, self.steps)
+
+
+def shares(eigenvalues: Array, prior: Gaussian, octave: int, eighths: int) -> Array:
+    """The share of the path that each coordinate (d,) waits for; rises to 1."""
+    told = np.cumsum(np.log1p(math.ldexp(prior.parameters[0] ** 2, octave - 6) * eigenvalues))
+    return np.asarray((told / max(float(told[-1]), 1e-300)) ** (1.0 + eighths / 8.0)) if told.size else told
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Coordinates of a weight tensor (fan_in, units): W = V Z C', Z (r, c) row-major, V and C orthonormal columns."""
+
+    vectors: Array
+    contrasts: Array
+    eigenvalues: Array  # of H'H, one a coordinate
+
+    @classmethod
+    def of(cls, inputs: Array, units: int, centred: bool) -> Basis:
+        """Eigenvectors of H'H whose largest entry is positive, by descending eigenvalues; null directions left out."""
+        values, vectors = linalg.eigh(inputs.T @ inputs)
+        kept = np.flatnonzero(values > _NULL * max(float(values.max(initial=0.0)), 1e-300))[::-1]
+        values, vectors = values[kept], vectors[:, kept]
+        largest = np.abs(vectors).argmax(axis=0)
+        vectors = vectors * np.sign(vectors[largest, np.arange(kept.size)])
+        contrasts = linalg.helmert(units).T if centred and units > 1 else np.eye(units)
+        return cls(vectors, contrasts, np.repeat(values, contrasts.shape[1]))
+
+    def weights(self, z: ArrayLike) -> Array:
+        """(r c,) coordinates to (fan_in, units) weights."""
+        return self.vectors @ np.reshape(z, (self.vectors.shape[1], -1)) @ self.contrasts.T
+
+    def pull(self, gradient: ArrayLike) -> Array:
+        """A slope in the weights (fan_in, units) as one in the coordinates (r c,)."""
+        grid = np.reshape(gradient, (self.vectors.shape[0], -1))
+        return (self.vectors.T @ grid @ self.contrasts).ravel()
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """A random tree with its coordinates: what :class:`RandomTree` becomes for one tensor."""
+
+    told: RandomTree
+    basis: Basis
+    due: NDArray[np.int64]  # (coordinates,) the step after which each is drawn, from 1
+
+    @property
+    def count(self) -> int:
+        """Symbols of a path, its steps."""
+        return self.told.steps
+
+    @property
+    def scale(self) -> float:
+        """The prior's."""
+        return float(self.told.prior.parameters[0])
+
+    def drawn(self, step: int) -> slice:
+        """The coordinates that are drawn at a step, from 0."""
+        return slice(*np.searchsorted(self.due, [step + 1, step + 2]).tolist())
+
+    def follow(self, states: NDArray[np.int64], branches: ArrayLike) -> NDArray[np.int64]:
+        """Where paths at these states are after one step more."""
+        return (states << BRANCH_BITS | np.asarray(branches, np.int64)) & (1 << STATE_BITS) - 1
+
+    def draws(self, step: int) -> Array:
+        """What every state draws at a step, (2^16, coordinates drawn), in units of the weights."""
+        drawn = self.drawn(step)
+        return self.scale * normals(self.told.seed, step, 1 << STATE_BITS, drawn.stop - drawn.start)
+
+    def coordinates(self, branches: ArrayLike) -> Array:
+        """The coordinates (r c,) on a path of ``count`` branches."""
+        z, state = np.zeros(self.due.size), np.zeros((), np.int64)
+        for step, branch in enumerate(np.asarray(branches).tolist()):
+            state = self.follow(state, branch)
+            drawn = self.drawn(step)
+            if drawn.stop > drawn.start:
+                z[drawn] = normals(self.told.seed, step, 1, drawn.stop - drawn.start, first=int(state))[0]
+        return self.scale * z
+
+    def dequantize(self, symbols: ArrayLike) -> Array:
+        """The weights (fan_in units,) on a path, multiples of 2^-12 of the scale's power of two."""
+        unit = math.ldexp(1.0, math.frexp(self.scale)[1] - _WEIGHT_BITS)
+        return np.rint(self.basis.weights(self.coordinates(symbols)).ravel() / unit) * unit
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Symbols 0..2^bits - 1 that cost ``bits`` bits each: the branches of a tree, or any flat choice.
+
+    Examples
+    --------
+    >>> (Branches(2).nats([0, 3]) / math.log(2.0)).tolist()
+    [2.0, 2.0]
+    """
+
+    bits: int = BRANCH_BITS
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 16:
+            raise CodeError(f"Branches: expected 1 to 16 bits, got {self.bits}")
+
+    def bind(self, grid: object) -> Branches:
+        """The same for every tensor."""
+        return self
+
+    def nats(self, symbols: ArrayLike) -> Array:
+        """``bits`` bits each, nats."""
+        values = np.asarray(symbols)
+        self._check(values)
+        return np.full(values.shape, self.bits * math.log(2.0))
+
+    def _check(self, symbols: NDArray[np.int32]) -> None:
+        if symbols.size and not 0 <= symbols.min() <= symbols.max() < 1 << self.bits:
+            raise CodeError(f"Branches: expected 0 to {(1 << self.bits) - 1}, got {symbols.min()} to {symbols.max()}")
+
+    def push(self, coder: Coder, symbols: Symbols) -> None:
+        """Write (n,) int32 symbols, the most significant bit first."""
+        self._check(symbols)
+        places = np.arange(self.bits)[::-1]
+        coder.push_bits((symbols[:, None] >> places & 1).astype(np.uint8).ravel())
+
+    def pop(self, coder: Coder, count: int) -> Symbols:
+        """Read them back."""
+        bits = coder.pop_bits(count * self.bits).reshape(count, self.bits)
+        return (bits.astype(np.int32) << np.arange(self.bits, dtype=np.int32)[::-1]).sum(axis=1, dtype=np.int32)

@@ -1,0 +1,180 @@
+"""Random trees: normals that repeat everywhere, paths that decode, a search that comes near the evidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mdl.codes.random import Basis, Branches, RandomTree, Tree, normals
+from mdl.codes.tree_search import search
+from mdl.errors import CodeError
+from mdl.priors import Gaussian
+
+RNG = np.random.default_rng(8)
+TOLD = RandomTree(Gaussian(2.0), steps=30)
+
+
+def philox(key: tuple[int, int], block: int) -> list[int]:
+    """Philox4x64-10 in Python's own integers, from Salmon et al. 2011: one block of four 64-bit words."""
+    mask, counter = (1 << 64) - 1, [block, 0, 0, 0]
+    k0, k1 = key
+    for _ in range(10):
+        a, b = 0xD2E7470EE14C6C93 * counter[0], 0xCA5A826395121157 * counter[2]
+        counter = [(b >> 64) ^ counter[1] ^ k0, b & mask, (a >> 64) ^ counter[3] ^ k1, a & mask]
+        k0, k1 = (k0 + 0x9E3779B97F4A7C15) & mask, (k1 + 0xBB67AE8584CAA73B) & mask
+    return counter
+
+
+@pytest.mark.parametrize("columns", [1, 3, 4, 5, 9])
+def test_normals_are_those_of_the_document(columns: int) -> None:
+    """Written from docs/format.md, the generator included."""
+    words = [word for block in range(1, 12) for word in philox((5, 7), block)]
+    per_row = -(-columns // 4)
+    for row in range(3):
+        numbers = [w >> 16 * k & 0xFFFF for w in words[row * per_row : (row + 1) * per_row] for k in range(4)]
+        quantiles = [round(stats.norm.ppf((i + 0.5) / 65536) * 4096) / 4096 for i in numbers[:columns]]
+        assert normals(5, 7, 3, columns)[row].tolist() == quantiles
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 3, 1000, 65_535])
+def test_a_row_of_a_table_is_found_without_the_others(first: int) -> None:
+    np.testing.assert_array_equal(normals(3, 1, 1, 6, first=first)[0], normals(3, 1, 65_536, 6)[first])
+
+
+def test_normals_are_normal() -> None:
+    table = normals(0, 0, 1 << 16, 3)
+    for column in table.T:
+        assert stats.kstest(column, "norm").pvalue > 1e-3
+    assert np.abs(np.corrcoef(table.T) - np.eye(3)).max() < 0.015
+    assert np.abs(np.corrcoef(table[:, 0], normals(0, 1, 1 << 16, 1)[:, 0])[0, 1]) < 0.015
+
+
+def basis(units: int = 1, centred: bool = False) -> tuple[Any, Basis]:
+    inputs = RNG.normal(0.0, 1.0, (50, 6)) * [3.0, 2.0, 1.0, 0.5, 0.1, 0.0]
+    return inputs, Basis.of(inputs, units, centred)
+
+
+@pytest.mark.parametrize(("units", "centred", "coordinates"), [(1, False, 5), (3, False, 15), (3, True, 10)])
+def test_a_basis_is_orthonormal_and_diagonal(units: int, centred: bool, coordinates: int) -> None:
+    inputs, found = basis(units, centred)
+    assert found.eigenvalues.size == coordinates  # the null direction is left out
+    assert (np.diff(found.eigenvalues) <= 1e-9).all()
+    maps = np.stack([found.weights(z).ravel() for z in np.eye(coordinates)])
+    np.testing.assert_allclose(maps @ maps.T, np.eye(coordinates), atol=1e-12)
+    gram = np.kron(inputs.T @ inputs, np.eye(units))
+    np.testing.assert_allclose(maps @ gram @ maps.T, np.diag(found.eigenvalues), atol=1e-9)
+    if centred:
+        np.testing.assert_allclose(found.weights(RNG.normal(size=coordinates)).sum(axis=1), 0.0, atol=1e-12)
+    slope = RNG.normal(size=(6, units))
+    np.testing.assert_allclose(found.pull(slope), maps @ slope.ravel(), atol=1e-12)
+
+
+def bound(told: RandomTree = TOLD) -> Tree:
+    inputs, _ = basis()
+    return told.bind(inputs, (6, 1))
+
+
+def test_what_a_path_draws_is_what_its_state_draws_in_the_tables() -> None:
+    """The writer looks coordinates up in tables of all states; the reader follows one path."""
+    tree = bound()
+    branches = RNG.integers(0, 4, tree.count)
+    state, z = np.zeros((), np.int64), np.full(tree.due.size, np.nan)
+    for step, branch in enumerate(branches.tolist()):
+        state = tree.follow(state, branch)
+        if tree.drawn(step).stop > tree.drawn(step).start:
+            z[tree.drawn(step)] = tree.draws(step)[int(state)]
+    np.testing.assert_array_equal(tree.coordinates(branches), z)
+    np.testing.assert_allclose(tree.dequantize(branches), tree.basis.weights(z).ravel(), atol=2.0**-11)
+
+
+def test_coordinates_are_drawn_in_order_and_all_of_them() -> None:
+    tree = bound()
+    drawn = [tree.drawn(step) for step in range(tree.count)]
+    assert [k for piece in drawn for k in range(piece.start, piece.stop)] == list(range(tree.due.size))
+    assert tree.due.min() > 4  # the lead
+    early = bound(replace(TOLD, eighths=-4))
+    assert (early.due >= tree.due).all()
+    assert early.due[0] > tree.due[0]
+
+
+def test_branches_cost_their_bits_and_other_seeds_are_other_trees() -> None:
+    assert TOLD.code.nats(np.zeros(30, np.int32)).sum() == pytest.approx(60 * math.log(2.0))
+    other = bound(replace(TOLD, seed=1))
+    path = np.zeros(30, np.int32)
+    assert not np.allclose(other.coordinates(path), bound().coordinates(path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"steps": 3}, {"steps": 1 << 14}, {"eighths": -8}, {"octave": 1000}, {"contrasts": 2}, {"seed": -1},
+     {"prior": Gaussian()}, {"prior": Gaussian(1.0, loc=0.5)}],
+    ids=str,
+)  # fmt: skip
+def test_impossible_trees_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(CodeError, match="RandomTree"):
+        replace(TOLD, **change)
+
+
+@pytest.mark.parametrize("bits", [0, 17])
+def test_impossible_branches_are_refused(bits: int) -> None:
+    with pytest.raises(CodeError, match="1 to 16"):
+        Branches(bits)
+
+
+class Quadratic:
+    """Data whose length is a parabola: its evidence is known exactly."""
+
+    def __init__(self, bend: Any, optimum: Any) -> None:
+        self.bend, self.optimum = bend, optimum
+
+    def nats(self, z: Any) -> float:
+        return 0.5 * float((z - self.optimum) @ self.bend @ (z - self.optimum))
+
+    def around(self, z: Any, first: int) -> tuple[Any, Any, Any]:
+        z, rest = z.copy(), slice(first, None)
+        posterior = self.bend[rest, rest] + 0.25 * np.eye(len(z) - first)
+        pull = self.bend[rest] @ self.optimum - self.bend[rest, :first] @ z[:first]
+        z[rest] = np.linalg.solve(posterior, pull)
+        return z, self.bend @ (z - self.optimum), self.bend
+
+    def evidence_nats(self) -> float:
+        centre, _, _ = self.around(np.zeros(len(self.optimum)), 0)
+        _, log_det = np.linalg.slogdet(4.0 * self.bend + np.eye(len(centre)))
+        return self.nats(centre) + 0.125 * float(centre @ centre) + 0.5 * float(log_det)
+
+
+def correlated(size: int) -> Quadratic:
+    rng = np.random.default_rng(4)
+    inputs = rng.normal(size=(200, size)) @ np.diag(np.geomspace(1.0, 0.05, size))
+    _, _, vectors = np.linalg.svd(inputs)
+    turned = inputs @ vectors.T  # in the tree's own basis, then a little off it
+    mixed = turned + 0.2 * turned @ rng.normal(size=(size, size))
+    return Quadratic(mixed.T @ mixed / 4.0, rng.normal(0.0, 2.0, size))
+
+
+def total(width: int, seeds: range, size: int = 24) -> tuple[float, float]:
+    """Mean length of path and data, and the evidence, bits."""
+    data = correlated(size)
+    inputs = np.random.default_rng(4).normal(size=(200, size)) @ np.diag(np.geomspace(1.0, 0.05, size))
+    lengths = []
+    for seed in seeds:
+        tree = RandomTree(Gaussian(2.0), steps=30, octave=6, seed=seed).bind(inputs, (size, 1))
+        branches = search(tree, data, width)
+        assert branches.shape == (30,)
+        lengths.append(60 + data.nats(tree.coordinates(branches)) / math.log(2.0))
+    return float(np.mean(lengths)), data.evidence_nats() / math.log(2.0)
+
+
+def test_the_search_comes_near_the_evidence() -> None:
+    """Within a sixth of it here, while a sample of the prior costs several times as much; a wide search is better."""
+    wide, evidence = total(4096, range(3))
+    narrow, _ = total(8, range(3))
+    assert evidence < wide < 7 / 6 * evidence
+    assert narrow > 1.5 * wide
+    blind = [correlated(24).nats(2.0 * z) for z in np.random.default_rng(1).normal(size=(50, 24))]
+    assert min(blind) / math.log(2.0) > 5.0 * evidence

@@ -1,0 +1,116 @@
+"""Relative-entropy coding of trained models: the file decodes, its size is what is reported, and it is short."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import scale
+
+import mdl
+from mdl.errors import MdlError, MessageError, PlatformError, PriorError
+from mdl.lengths.evidence import evidence
+from mdl.lengths.relative_entropy import encode_relative_entropy, relative_entropy
+
+
+def _cancer() -> Any:
+    X, y = load_breast_cancer(return_X_y=True)
+    return LogisticRegression(C=1.0).fit(scale(X), y), scale(X), y, mdl.Gaussian(1.0)
+
+
+def _wine() -> Any:
+    X, y = load_wine(return_X_y=True)
+    return LogisticRegression(C=0.5).fit(scale(X), y), scale(X), y, mdl.Gaussian()
+
+
+def _diabetes() -> Any:
+    X, y = load_diabetes(return_X_y=True)
+    return Ridge(alpha=5.0).fit(scale(X), y), scale(X), y, mdl.Gaussian()
+
+
+def _counts() -> Any:
+    rng = np.random.default_rng(0)
+    X = rng.normal(0.0, 1.0, (150, 4))
+    y = rng.poisson(np.exp(X @ [0.5, -0.3, 0.0, 0.2]))
+    return PoissonRegressor(alpha=0.1).fit(X, y), X, y, mdl.Gaussian(0.5)
+
+
+CASES = {"cancer": _cancer, "wine": _wine, "diabetes": _diabetes, "counts": _counts}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request: pytest.FixtureRequest) -> Any:
+    estimator, X, y, prior = CASES[request.param]()
+    model = mdl.wrap(estimator)
+    return request.param, model, X, y, prior, encode_relative_entropy(model, X, y, prior, width=256)
+
+
+def test_the_message_decodes_and_has_the_size_that_is_reported(case: Any) -> None:
+    _, model, X, y, prior, data = case
+    decoded, labels = mdl.decode_with_data(data, X)
+    np.testing.assert_array_equal(labels, y)
+    realised = relative_entropy(model, X, y, prior, width=256, realised=True)
+    ideal = relative_entropy(model, X, y, prior, width=256)
+    assert realised.bytes == pytest.approx(len(data), abs=1e-6)
+    assert realised.realised
+    assert realised.bits <= ideal.bits * 1.0002 + 64.0
+    assert realised.part("weights") == pytest.approx(ideal.part("weights"))
+    bits = -decoded.likelihood.log_prob(decoded.predict(X), labels).sum() / math.log(2.0)
+    assert bits == pytest.approx(ideal.part_bits()["data"], rel=1e-3)
+
+
+def test_path_and_data_come_near_the_evidence(case: Any) -> None:
+    """The file is a code: on average it cannot beat the evidence; and it pays little above it."""
+    name, model, X, y, prior, _ = case
+    found = relative_entropy(model, X, y, prior).part_bits()
+    whole = evidence(model, X, y, prior).part_bits()
+    ratio = (found["weights"] + found["data"]) / (whole["weights"] + whole["data"])
+    assert 0.8 < ratio < 1.15, name
+
+
+def test_a_second_process_decodes_it(tmp_path: Any) -> None:
+    estimator, X, y, prior = _wine()
+    data = encode_relative_entropy(mdl.wrap(estimator), X, y, prior, width=64)
+    here, _ = mdl.decode_with_data(data, X)
+    (tmp_path / "m.mdl").write_bytes(data)
+    np.save(tmp_path / "X.npy", X)
+    program = (
+        "import sys, numpy as np, mdl; model, y = mdl.decode_with_data(open('m.mdl', 'rb').read(), np.load('X.npy'));"
+        "np.savez('out.npz', y=y, w=model.weights['layers.0.weight'])"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    with np.load(tmp_path / "out.npz") as out:
+        np.testing.assert_array_equal(out["y"], y)
+        np.testing.assert_array_equal(out["w"], here.weights["layers.0.weight"])
+
+
+def test_without_the_inputs_or_with_others_nothing_is_returned() -> None:
+    estimator, X, y, prior = _wine()
+    data = encode_relative_entropy(mdl.wrap(estimator), X, y, prior, width=64)
+    with pytest.raises(MessageError, match="help of the inputs"):
+        mdl.decode(data)
+    with pytest.raises(PlatformError):
+        mdl.decode_with_data(data, X + 0.01)
+    with pytest.raises(MessageError):
+        mdl.decode_with_data(data, X[:, :-1])
+    with pytest.raises(MessageError):
+        mdl.decode_with_data(data[:-1], X)
+
+
+def test_what_cannot_be_coded_so_is_refused() -> None:
+    estimator, X, y, _ = _wine()
+    model = mdl.wrap(estimator)
+    with pytest.raises(PriorError, match="Gaussian prior at 0"):
+        relative_entropy(model, X, y, mdl.Laplace())  # type: ignore[arg-type]
+    with pytest.raises(PriorError, match="Gaussian prior at 0"):
+        relative_entropy(model, X, y, mdl.Gaussian(1.0, loc=0.1))
+    network = MLPClassifier(hidden_layer_sizes=(2,), solver="lbfgs", max_iter=2000, tol=1.0).fit(X, y)
+    with pytest.raises(MdlError, match="hidden layers"):
+        relative_entropy(mdl.wrap(network), X, y)
