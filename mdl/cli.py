@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Minimum description length of trained models: measure, encode, decode, sweep.",
+    help="Minimum description length of trained models: measure, encode, decode, sweep, ladder.",
 )
 
 Priors = Annotated[
@@ -165,6 +165,47 @@ def sweep(
     elif not quiet:
         print(best.to_string(index=False))
         print(f"table {out / 'sweep.csv'} (and .parquet), figure {out / 'sweep.pdf'} (and .png)")
+
+
+@app.command()
+def ladder(
+    dataset: Annotated[
+        str | None, typer.Argument(help="digits, breast_cancer, wine, diabetes, mnist5k, or a file.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="As for sweep; or, without DATASET, a file of weights."),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict, for a file.")] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="Per example. Default: that of the least evidence on a coarse grid.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for table and figure.")] = Path("results"),
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Every code for one model and one data set, from float32 to the evidence: lengths, and which of them are files."""
+    from mdl import datasets, files, plot, weights
+    from mdl import ladder as ladders
+
+    if dataset is None and len(model or []) != 1:
+        raise MdlError("ladder: expected a DATASET, or --model with a file of weights")
+    out.mkdir(parents=True, exist_ok=True)
+    if dataset is None:
+        table = ladders.of_weights(weights.load(model[0]))  # type: ignore[index]
+    else:
+        table = ladders.ladder(
+            datasets.load(dataset, target=target), model, strength, seed, n_jobs=jobs, progress=not (quiet or json)
+        )
+        plot.save_figure(plot.ladder_figure(table), out / "ladder")
+    files.write_atomically(out / "ladder.csv", lambda stream: stream.write(table.to_csv(index=False).encode()))
+    if json:
+        _print_json({"folder": str(out), "rungs": json_.loads(table.to_json(orient="records"))})
+    elif not quiet:
+        print(ladders.shown(table))
+        print(f"table {out / 'ladder.csv'}" + ("" if dataset is None else f", figure {out / 'ladder.pdf'} (and .png)"))
 
 
 def _prior(name: str) -> PriorLike:

@@ -155,6 +155,70 @@ def plot_held_out(table: pd.DataFrame, prior: str | None = None, ax: Axes | None
     return axes
 
 
+def ladder_figure(table: pd.DataFrame) -> Figure:
+    """The figure of :func:`mdl.ladder.ladder`: a column a model, a row a rung, the longest code on top."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    models = list(dict.fromkeys(table["model"]))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(max(5.0, 4.2 * len(models)), 4.6), layout="constrained")
+        axes = figure.subplots(1, len(models), squeeze=False)[0]
+        for model, ax in zip(models, axes, strict=True):
+            part = table[table["model"] == model]
+            plot_ladder(part, ax=ax)
+            about = f"{part['dataset'].iloc[0]}: {_TITLES.get(model, model)}, λ = {part['strength'].iloc[0]:.2g}"
+            ax.set_title(about)
+    return figure
+
+
+def plot_ladder(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """One model's rungs: filled where a file of that size exists, open where the length is a formula's."""
+    axes = _axes(ax)
+    rows = table.assign(bits=table["realised_bits"].fillna(table["ideal_bits"]))
+    rows = rows.sort_values("bits", ignore_index=True)
+    kinds = list(dict.fromkeys(table["kind"]))
+    for kind, part in rows.groupby("kind", sort=False):
+        style = kinds.index(kind) % len(_COLOURS)
+        colour, marker = _COLOURS[style], _MARKERS[style]
+        formulas = part["realised_bits"].isna()
+        axes.scatter(part["bits"], part.index, marker=marker, s=26, linewidths=1.1, edgecolors=colour, zorder=3,
+                     facecolors=["none" if ideal else colour for ideal in formulas], label=str(kind))  # fmt: skip
+        axes.hlines(part.index, rows["bits"].min() * 0.8, part["bits"], color=colour, linewidth=0.7, alpha=0.5)
+    for place, bits in rows["bits"].items():
+        axes.annotate(f"{bits:,.0f}", (bits, place), (5, 0), textcoords="offset points", va="center", fontsize=6.5)
+    axes.set(xscale="log", xlabel="bits, header left out; filled: a file that decodes, open: a formula")
+    axes.set_xlim(rows["bits"].min() * 0.8, rows["bits"].max() * 2.5)
+    axes.set_yticks(rows.index, rows["rung"], fontsize=7)
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower right", fontsize=6.5)
+    return axes
+
+
+def random_labels_figure(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
+    """Share of uniform labels that each code takes, for true and shuffled labels: means over splits and their range."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        axes = ax or Figure(figsize=(4.6, 2.8), layout="constrained").subplots()
+        rungs = list(dict.fromkeys(table["rung"]))
+        for k, (labels, part) in enumerate(table.groupby("labels", sort=False)):
+            share = part.groupby("rung")["share"]
+            mean, low, high = (getattr(share, what)().reindex(rungs) for what in ("mean", "min", "max"))
+            places = [place + 0.15 * (2 * k - 1) for place in range(len(rungs))]
+            axes.errorbar(mean, places, xerr=[mean - low, high - mean], fmt=_MARKERS[k], color=_COLOURS[k],
+                          capsize=2, label=f"{labels} labels")  # fmt: skip
+        axes.axvline(1.0, color="#666666", linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.set_yticks(range(len(rungs)), rungs)
+        axes.invert_yaxis()
+        axes.set(xscale="log", xlabel=f"length / uniform labels ({table['seed'].nunique()} splits: mean and range)")
+        axes.set_xticks([0.1, 0.2, 0.5, 1.0, 2.0], ["0.1", "0.2", "0.5", "1", "2"])
+        axes.minorticks_off()
+        axes.legend(loc="center right")
+    return axes.figure  # type: ignore[return-value]
+
+
 def compare(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """The table of :func:`mdl.compare` as stacked bars of parts, best on top."""
     axes = _axes(ax)

@@ -135,3 +135,20 @@ def test_importing_the_library_leaves_heavy_packages_alone() -> None:
     code = f"import mdl, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_ladder_writes_table_and_figure_and_prints_every_rung(tmp_path: Path) -> None:
+    from mdl.ladder import RUNGS
+
+    done = run("ladder", "wine", "--strength", 1e-2, "--out", tmp_path, "--jobs", 1)
+    assert done.returncode == 0, done.stderr
+    assert all(rung.name in done.stdout for rung in RUNGS)
+    assert {path.name for path in tmp_path.iterdir()} == {"ladder.csv", "ladder.pdf", "ladder.png"}
+
+
+def test_ladder_of_a_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    read = json.loads(ok("ladder", "--model", checkpoint, "--out", tmp_path, "--json"))
+    bits = {row["rung"]: row["bits"] for row in read["rungs"]}
+    assert bits["float32"] == pytest.approx(32 * 1230)
+    assert bits["gaussian"] < bits["brotli"] < bits["float16"]
+    assert run("ladder").returncode == 2

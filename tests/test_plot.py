@@ -90,3 +90,31 @@ def test_files_are_the_same_bytes_again(tmp_path) -> None:
     assert first == again
     assert first[0].startswith(b"%PDF")
     assert first[1].startswith(b"\x89PNG")
+
+
+def test_a_ladder_has_a_row_a_rung_and_fills_what_is_a_file() -> None:
+    rows = [
+        ("float32", "literal", 9000.0, None),
+        ("grid", "two-part file", 700.0, 702.0),
+        ("evidence", "Bayesian", 400.0, None),
+    ]
+    table = pd.DataFrame(rows, columns=["rung", "kind", "ideal_bits", "realised_bits"])
+    axes = plot.plot_ladder(table.assign(dataset="toy", model="logistic", strength=0.1))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["evidence", "grid", "float32"]
+    filled = {
+        c.get_label(): bool(c.get_facecolors()[:, 3].all())
+        for c in axes.collections
+        if not c.get_label().startswith("_")
+    }
+    assert filled == {"literal": False, "two-part file": True, "Bayesian": False}
+    figure = plot.ladder_figure(table.assign(dataset="toy", model="logistic", strength=0.1))
+    assert "toy: logistic regression, λ = 0.1" in {ax.get_title() for ax in figure.axes}
+
+
+def test_random_labels_are_drawn_for_each_code() -> None:
+    rows = [(rung, labels, seed, share + 0.01 * seed) for rung in ("grid", "evidence")
+            for labels, share in (("true", 0.3), ("shuffled", 1.2)) for seed in range(2)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["rung", "labels", "seed", "share"])
+    (axes,) = plot.random_labels_figure(table).axes
+    assert axes.get_legend_handles_labels()[1] == ["true labels", "shuffled labels"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["grid", "evidence"]

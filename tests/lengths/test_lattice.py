@@ -1,0 +1,223 @@
+"""The lattice: never longer than the best grid, decoded from bytes alone and X, and as long as scipy says."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
+
+import mdl
+from mdl.codes.shaped import ShapedCoding
+from mdl.errors import MdlError, MessageError, PriorError
+from mdl.lengths import lattice as room
+from mdl.lengths.lattice import encode_lattice, lattice, shortest
+from mdl.models import FeedForward, likelihoods
+
+SLACK_BITS = 64
+
+
+def _standard(loader):
+    X, y = loader(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+CANCER, DIABETES, DIGITS = map(_standard, (load_breast_cancer, load_diabetes, load_digits))
+FEW = DIGITS[1] < 5
+SOME = DIGITS[0][FEW][:200], DIGITS[1][FEW][:200]
+COUNTS = DIABETES[0], DIABETES[1] // 25
+PERCEPTRON = MLPClassifier(4, solver="lbfgs", alpha=3.0, max_iter=2000, random_state=0)
+MODELS = {
+    "logistic": (mdl.wrap(LogisticRegression(C=0.1).fit(*CANCER)), *CANCER),
+    "softmax": (mdl.wrap(LogisticRegression(C=0.1).fit(*SOME)), *SOME),
+    "ridge": (mdl.wrap(Ridge(1.0).fit(*DIABETES)), *DIABETES),
+    "poisson": (mdl.wrap(PoissonRegressor().fit(*COUNTS)), *COUNTS),
+    "mlp": (mdl.wrap(PERCEPTRON.fit(*SOME)), *SOME),
+}
+FOUND = {name: shortest(*case) for name, case in MODELS.items()}
+DECODE = """
+import sys, numpy as np, mdl
+model, y = mdl.decode_with_data(open(sys.argv[1], "rb").read(), np.load(sys.argv[2]))
+np.savez(sys.argv[3], y=y, **model.weights)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("logistic", 0.95), ("softmax", 0.85), ("ridge", 1.0), ("poisson", 1.0), ("mlp", 0.8)]
+)
+def test_a_lattice_is_at_most_as_long_as_the_best_grid(name, share) -> None:
+    grid = mdl.two_part(*MODELS[name]).comparable.bits
+    assert FOUND[name].ideal().comparable.bits <= share * grid + 1e-9
+
+
+def test_the_perceptron_is_coded_on_curved_steps() -> None:
+    """Or else the tests of this file would say little about them."""
+    shaped = [coding for coding in FOUND["mlp"].scheme.codings.values() if isinstance(coding, ShapedCoding)]
+    assert shaped
+    assert any(len(np.unique(coding.grid.steps)) > 3 for coding in shaped)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_realised_is_never_longer_than_ideal(name) -> None:
+    data, realised = FOUND[name].realise()
+    assert realised.realised
+    assert realised.bits == pytest.approx(8 * len(data), abs=1e-6)
+    assert realised.bits <= FOUND[name].ideal().bits * 1.0002 + SLACK_BITS
+
+
+@pytest.mark.parametrize("name", ["logistic", "mlp"])
+def test_a_second_process_decodes_labels_and_weights_exactly(name, tmp_path) -> None:
+    _, X, y = MODELS[name]
+    found = FOUND[name]
+    (tmp_path / "m.mdl").write_bytes(found.realise()[0])
+    np.save(tmp_path / "X.npy", X)
+    files = [str(tmp_path / part) for part in ("m.mdl", "X.npy", "out.npz")]
+    subprocess.run([sys.executable, "-c", DECODE, *files], check=True)
+    read = np.load(tmp_path / "out.npz")
+    np.testing.assert_array_equal(read["y"], y)
+    for tensor, expected in found.scheme.quantized(found.tensors).items():
+        np.testing.assert_array_equal(read[tensor], expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_parts_are_those_of_the_model_that_is_decoded(name) -> None:
+    _, X, y = MODELS[name]
+    ideal = FOUND[name].ideal()
+    model, labels = mdl.decode_with_data(FOUND[name].realise()[0], X)
+    np.testing.assert_array_equal(labels, y)
+    nats = -model.likelihood.log_prob(model.predict(X), y).sum()
+    assert ideal.part("data") == pytest.approx(nats, rel=1e-3, abs=0.05)
+    weights = sum(_by_scipy(FOUND[name].scheme.codings[t], model.weights[t]) for t in model.weights if "weight" in t)
+    assert ideal.part("weights") == pytest.approx(weights, rel=1e-9)
+
+
+def _by_scipy(coding, tensor):
+    """-ln of each weight's share of the prior's mass: of all of it on a plain grid, within the reach on curved steps."""
+    prior = stats.norm(coding.code.prior.loc, coding.code.prior.scale)
+    shaped = isinstance(coding, ShapedCoding)
+    step = coding.grid.steps if shaped else np.full(tensor.size, coding.quantizer.step)
+    w, step = tensor.ravel()[np.isfinite(step)], step[np.isfinite(step)]
+    mass = prior.cdf(w + step / 2) - prior.cdf(w - step / 2)
+    reach = (np.floor(coding.code.reach / step + 0.5) + 0.5) * step if shaped else np.full(w.size, np.inf)
+    return -np.log(mass / (prior.cdf(reach) - prior.cdf(-reach))).sum()
+
+
+def test_everything_that_a_reader_needs_is_charged() -> None:
+    parts = lattice(*MODELS["mlp"]).part_bits()
+    assert set(parts) == {
+        "weights",
+        "intercepts",
+        "quantizer",
+        "prior",
+        "support",
+        "choice",
+        "likelihood",
+        "data",
+        "header",
+    }
+    assert all(bits > 0 for bits in parts.values())
+
+
+def test_the_front_door_is_the_message() -> None:
+    data = encode_lattice(*MODELS["logistic"])
+    assert data == encode_lattice(*MODELS["logistic"])
+    assert lattice(*MODELS["logistic"], realised=True).bits == pytest.approx(8 * len(data))
+
+
+def test_null_directions_cost_next_to_nothing() -> None:
+    """Forty inputs that are always zero: not sent, so all that they may cost is the telling of another grid."""
+    model, X, y = MODELS["logistic"]
+    weight = np.vstack([model.weights["layers.0.weight"], np.zeros((40, 1))])
+    wider = model.with_weights({**model.weights, "layers.0.weight": weight})
+    found = shortest(wider, np.hstack([X, np.zeros((len(X), 40))]), y)
+    assert found.ideal().comparable.bits <= FOUND["logistic"].ideal().comparable.bits + 16
+    coding = found.scheme.codings["layers.0.weight"]
+    assert coding.bound.nats(coding.chosen)[-40:].sum() == 0.0
+
+
+def test_others_inputs_do_not_decode() -> None:
+    _, X, _ = MODELS["mlp"]
+    data = FOUND["mlp"].realise()[0]
+    for other in (X * np.linspace(1, 3, X.shape[1]), X[::-1], X[:, ::-1]):
+        with pytest.raises(MdlError):
+            mdl.decode_with_data(data, other)
+    with pytest.raises(MessageError, match="inputs X"):
+        mdl.decode(data)
+
+
+@pytest.mark.parametrize("name", ["softmax", "mlp"])
+def test_large_models_are_rounded_by_what_the_reader_knows(name, monkeypatch) -> None:
+    monkeypatch.setattr(room, "MAX_DENSE", 0)
+    model, X, y = MODELS[name]
+    found = shortest(model, X, y)
+    assert found.ideal() < mdl.two_part(model, X, y)
+    read, labels = mdl.decode_with_data(found.realise()[0], X)
+    np.testing.assert_array_equal(labels, y)
+    for tensor, expected in found.scheme.quantized(found.tensors).items():
+        np.testing.assert_array_equal(read.weights[tensor], expected)
+
+
+def test_feedback_of_later_layers_makes_good_what_rounding_spoils(monkeypatch) -> None:
+    model, X, y = MODELS["mlp"]
+    monkeypatch.setattr(room._Layer, "_suited", lambda self, prior, error: {})
+    assert FOUND["mlp"].ideal() < shortest(model, X, y).ideal()
+
+
+def test_polishing_never_lengthens(monkeypatch) -> None:
+    monkeypatch.setattr(room._Layer, "polished", lambda self, chosen: chosen)
+    for name in ("logistic", "softmax"):
+        rough = shortest(*MODELS[name]).ideal().comparable.nats
+        assert FOUND[name].ideal().comparable.nats <= rough
+    assert FOUND["softmax"].ideal().comparable.nats < 0.99 * rough
+
+
+def test_given_parameters_are_kept_and_charged_in_full() -> None:
+    model, X, y = MODELS["logistic"]
+    prior = mdl.Gaussian(scale=0.31415)
+    found = shortest(model, X, y, prior)
+    assert found.scheme.codings["layers.0.weight"].code.prior == prior
+    assert found.ideal().part_bits()["prior"] > 60
+    assert FOUND["logistic"].ideal() < found.ideal()
+    mdl.decode_with_data(found.realise()[0], X)
+
+
+@pytest.mark.parametrize(
+    ("weight", "dtype"),
+    [(np.zeros((3, 1)), float), ([[1e6], [0.0], [1e-6]], float), ([[0.3], [0.1], [2.0]], np.float32)],
+)
+def test_odd_weights_have_a_length(weight, dtype) -> None:
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(30, 3)) * [1e-6, 1.0, 1.0]
+    tensors = {"layers.0.weight": np.array(weight, dtype), "layers.0.bias": np.array([0.25], dtype)}
+    model = FeedForward(tensors, likelihoods.Bernoulli())
+    y = (model.predict(X) + rng.logistic(size=30) > 0).astype(int)
+    found = shortest(model, X, y)
+    assert math.isfinite(found.ideal().bits)
+    read, labels = mdl.decode_with_data(found.realise()[0], X)
+    np.testing.assert_array_equal(labels, y)
+    assert read.weights["layers.0.weight"].dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (lambda m, X, y: (m, X, y, mdl.Laplace()), PriorError, "Gaussian prior, got Laplace"),
+        (lambda m, X, y: (m, X[:-1], y), MdlError, "targets"),
+        (lambda m, X, y: (_whole(m), X, y), MdlError, "weights of floats"),
+    ],
+    ids=["prior", "count", "integers"],
+)
+def test_what_has_no_lattice_is_refused(change, error, said) -> None:
+    with pytest.raises(error, match=said):
+        lattice(*change(*MODELS["logistic"]))
+
+
+def _whole(model):
+    return model.with_weights({name: np.rint(w).astype(np.int32) for name, w in model.weights.items()})
