@@ -49,10 +49,10 @@ def verdict(table: pd.DataFrame) -> str:
     ideal = rungs["ideal_bits"]
     about = f"{table['dataset'].iloc[0]}, {table['model'].iloc[0]}"
     return (
-        f"{about}: float32 takes {ideal['float32']:,.0f} bits, uniform labels {ideal['uniform labels']:,.0f}, the grid "
-        f"{files['grid, Gaussian']:,.0f}; the shortest file that holds a model is the {best} with {two_part[best]:,.0f}, "
-        f"{over:.0f} % over the evidence ({evidence:,.0f}); the file of a learner that retrains takes "
-        f"{files['prequential']:,.0f}."
+        f"{about}: float32 takes {ideal['float32']:,.0f} bits, uniform labels {ideal['uniform labels']:,.0f}, a grid "
+        f"{files['grid, Gaussian']:,.0f}; the shortest file that holds a model is the {best} with "
+        f"{two_part[best]:,.0f}, {over:.0f} % over the evidence ({evidence:,.0f}); the file of a learner that retrains "
+        f"takes {files['prequential']:,.0f}."
     )
 
 

@@ -7,10 +7,20 @@
 True
 """
 
+from mdl.bounds import Certificate, certificate, certify
 from mdl.codes.adaptive import KT
 from mdl.errors import MdlError, MessageError, PlatformError
 from mdl.length import CodeLength, compare
+from mdl.lengths.evidence import evidence
+from mdl.lengths.lattice import encode_lattice, lattice
+from mdl.lengths.luckiness import lnml
+from mdl.lengths.mml import mml
+from mdl.lengths.nml import nml
+from mdl.lengths.prequential import decode_prequential, encode_prequential, prequential
+from mdl.lengths.refined import encode_refined, refined
+from mdl.lengths.relative_entropy import encode_relative_entropy, relative_entropy
 from mdl.lengths.two_part import decode, decode_with_data, encode, encode_with_data, measure, two_part
+from mdl.lengths.variational import variational
 from mdl.models import FeedForward, Model, wrap
 from mdl.priors import (
     Cauchy,
@@ -32,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "KT",
     "Cauchy",
+    "Certificate",
     "CodeLength",
     "Codebook",
     "DeadZone",
@@ -52,14 +63,30 @@ __all__ = [
     "Uniform",
     "UniformGrid",
     "Weights",
+    "certificate",
+    "certify",
     "compare",
     "decode",
+    "decode_prequential",
     "decode_with_data",
     "encode",
+    "encode_lattice",
+    "encode_prequential",
+    "encode_refined",
+    "encode_relative_entropy",
     "encode_with_data",
+    "evidence",
+    "lattice",
+    "lnml",
     "load",
     "measure",
+    "mml",
+    "nml",
+    "prequential",
+    "refined",
+    "relative_entropy",
     "save",
     "two_part",
+    "variational",
     "wrap",
 ]

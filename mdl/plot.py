@@ -215,7 +215,7 @@ def random_labels_figure(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
         axes.set(xscale="log", xlabel=f"length / uniform labels ({table['seed'].nunique()} splits: mean and range)")
         axes.set_xticks([0.1, 0.2, 0.5, 1.0, 2.0], ["0.1", "0.2", "0.5", "1", "2"])
         axes.minorticks_off()
-        axes.legend(loc="center right")
+        axes.legend(loc="lower center")
     return axes.figure  # type: ignore[return-value]
 
 

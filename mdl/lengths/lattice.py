@@ -38,6 +38,7 @@ _FEW_UNITS = 16  # that may have a curvature each
 _MUCH = 1 << 26  # predictions computed for one pass over the last layer, at most
 _SWEEPS = 8
 _GAIN = 1e-9  # nats
+_SHARES = 0.5, 1.0  # of what is best for a quadratic function
 
 
 def lattice(
@@ -228,8 +229,9 @@ class _Layer:
             symbols = round_back(*self._curved(grid, prior, own), steps, prior, reach)
         except QuantizationError:
             return math.inf, None
-        error = steps.dequantize(symbols) - self._target.ravel()
-        return self._with(symbols, grid, steps, prior, {**self._network.weights, **self._suited(prior, error)})
+        later = self._suited(prior, steps.dequantize(symbols) - self._target.ravel())
+        tries = [self._with(symbols, grid, steps, prior, {**self._network.weights, **moved}) for moved in later]
+        return min(tries, key=lambda tried: tried[0])
 
     def polished(self, chosen: _Chosen) -> _Chosen:
         """For the last layer: symbols moved by one where that makes the sum shorter; to rounding it was quadratic."""
@@ -292,15 +294,20 @@ class _Layer:
         tensors = self._objective.split(self._objective.vector)
         return {name: tensors[name] for name in self._objective.names[1:]}
 
-    def _suited(self, prior: Gaussian, error: Array) -> dict[str, Array]:
-        """The weights of the layers after this one that are best once it is off by this much."""
+    def _suited(self, prior: Gaussian, error: Array) -> Iterator[dict[str, Array]]:
+        """Weights of the layers after this one: as they are, and moved to make good that this one is off by so much.
+
+        The whole move is best if the data's length is quadratic so far; where it is not, a part of it may be.
+        """
+        yield {}
         if self._bend is None or not self._later:
-            return {}
+            return
         R = self._factor(prior.parameters[0])
         first = len(R) - error.size
         shift = -linalg.solve_triangular(R[:first, :first], R[:first, first:] @ error)
-        moved = self._objective.split(self._objective.vector + np.concatenate([error, shift]))
-        return {_name(name, self._k): moved[name] for name in self._later}
+        for share in _SHARES:
+            moved = self._objective.split(self._objective.vector + np.concatenate([error, share * shift]))
+            yield {_name(name, self._k): moved[name] for name in self._later}
 
 
 def _ggn(objective: Objective, first: int) -> Array | None:
