@@ -57,6 +57,9 @@ _DASHES = (
 )
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 _TITLES = {"logistic": "logistic regression", "ridge": "ridge regression"}
+_KINDS = (
+    "no model", "literal", "compressor", "criterion", "two-part file", "Bayesian", "minimax", "predictive file",
+)  # fmt: skip
 _STRENGTH = "L2 strength λ per example"
 
 
@@ -177,9 +180,9 @@ def plot_ladder(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     axes = _axes(ax)
     rows = table.assign(bits=table["realised_bits"].fillna(table["ideal_bits"]))
     rows = rows.sort_values("bits", ignore_index=True)
-    kinds = list(dict.fromkeys(table["kind"]))
+    kinds = list(dict.fromkeys([*_KINDS, *table["kind"]]))
     for kind, part in rows.groupby("kind", sort=False):
-        style = kinds.index(kind) % len(_COLOURS)
+        style = kinds.index(str(kind)) % len(_COLOURS)
         colour, marker = _COLOURS[style], _MARKERS[style]
         formulas = part["realised_bits"].isna()
         axes.scatter(part["bits"], part.index, marker=marker, s=26, linewidths=1.1, edgecolors=colour, zorder=3,
@@ -187,7 +190,7 @@ def plot_ladder(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         axes.hlines(part.index, rows["bits"].min() * 0.8, part["bits"], color=colour, linewidth=0.7, alpha=0.5)
     for place, bits in rows["bits"].items():
         axes.annotate(f"{bits:,.0f}", (bits, place), (5, 0), textcoords="offset points", va="center", fontsize=6.5)
-    axes.set(xscale="log", xlabel="bits, header left out; filled: a file that decodes, open: a formula")
+    axes.set(xscale="log", xlabel="bits without header; filled: a file, open: a formula")
     axes.set_xlim(rows["bits"].min() * 0.8, rows["bits"].max() * 2.5)
     axes.set_yticks(rows.index, rows["rung"], fontsize=7)
     axes.grid(visible=False, axis="y")

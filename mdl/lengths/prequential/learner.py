@@ -229,7 +229,7 @@ class Online:
         known, log_p = self._of_known(X)
         whole = np.full((X.shape[0], count), -np.inf)
         whole[:, known] = log_p
-        if plan.calibrate and self._forecasts:
+        if self._forecasts:  # they are kept for this only
             half = self.seen // 2
             past = np.concatenate(self._forecasts)[half:]
             beta = temperature(past, self.symbols[half : self.seen].astype(np.int64))
