@@ -222,6 +222,26 @@ def random_labels_figure(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
     return axes.figure  # type: ignore[return-value]
 
 
+def certificates_figure(table: pd.DataFrame, ax: Axes | None = None) -> Figure:
+    """Certified and held-out error of the message with the smallest bound, for each data set."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    best = table.loc[table.groupby("dataset", sort=False)["bound"].idxmin()]
+    series = {"certified, 95 %": "bound", "held out": "test_error", "training": "training_error"}
+    with mpl.rc_context(STYLE):
+        axes = ax or Figure(figsize=(4.0, 2.4), layout="constrained").subplots()
+        for k, (label, column) in enumerate(series.items()):
+            axes.plot(100.0 * best[column], range(len(best)), _MARKERS[k], color=_COLOURS[k], label=label)
+        axes.set_yticks(range(len(best)), best["dataset"])
+        axes.set_ylim(-0.5, len(best) - 0.5)
+        axes.invert_yaxis()
+        axes.set_xlim(left=0.0)
+        axes.set_xlabel("error of the coded model, %")
+        axes.legend(loc="upper right")
+    return axes.figure  # type: ignore[return-value]
+
+
 def compare(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """The table of :func:`mdl.compare` as stacked bars of parts, best on top."""
     axes = _axes(ax)
