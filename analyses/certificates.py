@@ -74,8 +74,8 @@ def verdict(table: pd.DataFrame) -> str:
     """One data set's answer in words, every number from the table."""
     best = table.loc[table["bound"].idxmin()]
     return (
-        f"{best['dataset']}: with 95 % confidence the {best['message']} of strength {best['strength']:g} errs on at "
-        f"most {100 * best['bound']:.1f} % of new examples; it errs on {100 * best['test_error']:.1f} % of those held out."
+        f"{best['dataset']}: with 95 % confidence the {best['message']} of strength {best['strength']:g} errs on "
+        f"at most {100 * best['bound']:.1f} % of new examples; it errs on {100 * best['test_error']:.1f} % of held-out ones."
     )
 
 
