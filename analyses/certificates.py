@@ -75,7 +75,7 @@ def verdict(table: pd.DataFrame) -> str:
     best = table.loc[table["bound"].idxmin()]
     return (
         f"{best['dataset']}: with 95 % confidence the {best['message']} of strength {best['strength']:g} errs on "
-        f"at most {100 * best['bound']:.1f} % of new examples; it errs on {100 * best['test_error']:.1f} % of held-out ones."
+        f"at most {100 * best['bound']:.1f} % of new examples; it errs on {100 * best['test_error']:.1f} % of the rest."
     )
 
 

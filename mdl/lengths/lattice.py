@@ -23,7 +23,7 @@ from mdl.codes.numbers import real_bits
 from mdl.codes.scheme import Coding, Scheme, Tensor, restored
 from mdl.codes.shaped import ShapedCoding
 from mdl.curvature import MAX_DENSE, Objective
-from mdl.errors import MdlError, PriorError, QuantizationError
+from mdl.errors import CodeError, MdlError, PriorError, QuantizationError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
 from mdl.models import FeedForward, Model, inputs_of_layer
@@ -227,7 +227,7 @@ class _Layer:
         try:
             steps = self._steps(grid)
             symbols = round_back(*self._curved(grid, prior, own), steps, prior, reach)
-        except QuantizationError:
+        except (QuantizationError, CodeError):  # steps beyond counting
             return math.inf, None
         later = self._suited(prior, steps.dequantize(symbols) - self._target.ravel())
         tries = [self._with(symbols, grid, steps, prior, {**self._network.weights, **moved}) for moved in later]
