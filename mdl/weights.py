@@ -61,6 +61,16 @@ class Weights(Mapping[str, Array]):
         else:
             raise WeightsError(f"tensors: expected a mapping of names to arrays, came {type(tensors).__name__}")
 
+    @classmethod
+    def of_checked(cls, tensors: Mapping[str, Array]) -> Weights:
+        """Arrays that are known to be what tensors must be, such as those that a reader of messages has made."""
+        weights = cls({})
+        for name, tensor in tensors.items():
+            view = tensor.view()
+            view.flags.writeable = False
+            weights._tensors[name] = view
+        return weights
+
     def __getitem__(self, name: str) -> Array:
         return self._tensors[name]
 

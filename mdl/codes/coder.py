@@ -175,7 +175,7 @@ class Coder:
         return _leb128(len(lane)) + lane + words.rstrip(b"\0")
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Coder:
+    def from_bytes(cls, data: bytes | memoryview) -> Coder:
         """A coder that reads what ``to_bytes`` wrote; MessageError if it cannot have been."""
         size, start = _read_leb128(data)
         if size > len(data) - start:
@@ -196,7 +196,7 @@ def _leb128(value: int) -> bytes:
     return bytes([group | 0x80 for group in groups[:-1]] + [groups[-1]])
 
 
-def _read_leb128(data: bytes) -> tuple[int, int]:
+def _read_leb128(data: bytes | memoryview) -> tuple[int, int]:
     """Value and number of bytes it took."""
     value = 0
     for index, byte in enumerate(data[:5]):

@@ -271,12 +271,12 @@ def _check_end(reached: bool) -> None:
         raise MessageError("expected the end of the message, but it goes on")
 
 
-def _unframed(data: bytes) -> bytes:
+def _unframed(data: bytes) -> memoryview:
     if len(data) < _FRAME or not data.startswith(MAGIC):
         raise MessageError(f"not a .mdl message: expected it to begin with {MAGIC!r}, got {data[:4]!r}")
     if data[len(MAGIC)] != VERSION:
         raise MessageError(f"expected format version {VERSION}, got {data[len(MAGIC)]}")
-    body = data[_FRAME:]
+    body = memoryview(data)[_FRAME:]
     if zlib.crc32(body) != int.from_bytes(data[len(MAGIC) + 1 : _FRAME], "little"):
         raise MessageError("the message is damaged or cut: its checksum does not match")
     return body

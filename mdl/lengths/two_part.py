@@ -119,7 +119,7 @@ def decode(data: bytes, max_weights: int | None = None) -> Weights:
     >>> decode(encode({"w": [0.3, -0.1]}, step=0.25))["w"].tolist()
     [0.25, 0.0]
     """
-    return Weights(message.parse(data, max_weights=max_weights).tensors)
+    return Weights.of_checked(message.parse(data, max_weights=max_weights).tensors)
 
 
 def default_step(tensors: Weights) -> float:

@@ -34,14 +34,14 @@ def _standard(loader):
 
 
 CANCER, DIABETES, DIGITS = map(_standard, (load_breast_cancer, load_diabetes, load_digits))
-FEW = DIGITS[1] < 5
+FEW = DIGITS[1] < 4
 SOME = DIGITS[0][FEW][:200], DIGITS[1][FEW][:200]
 COUNTS = DIABETES[0], DIABETES[1] // 25
 PERCEPTRON = MLPClassifier(4, solver="lbfgs", alpha=3.0, max_iter=2000, random_state=0)
 MODELS = {
     "logistic": (mdl.wrap(LogisticRegression(C=0.1).fit(*CANCER)), *CANCER),
     "softmax": (mdl.wrap(LogisticRegression(C=0.1).fit(*SOME)), *SOME),
-    "ridge": (mdl.wrap(Ridge(1.0).fit(*DIABETES)), *DIABETES),
+    "ridge": (mdl.wrap(Ridge(10.0).fit(*DIABETES)), *DIABETES),
     "poisson": (mdl.wrap(PoissonRegressor().fit(*COUNTS)), *COUNTS),
     "mlp": (mdl.wrap(PERCEPTRON.fit(*SOME)), *SOME),
 }
@@ -58,7 +58,7 @@ def _found(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "share"), [("logistic", 0.95), ("softmax", 0.85), ("ridge", 1.0), ("poisson", 1.0), ("mlp", 0.8)]
+    ("name", "share"), [("logistic", 0.95), ("softmax", 0.9), ("ridge", 1.0), ("poisson", 1.0), ("mlp", 0.9)]
 )
 def test_a_lattice_is_at_most_as_long_as_the_best_grid(name, share) -> None:
     grid = mdl.two_part(*MODELS[name]).comparable.bits
@@ -70,7 +70,7 @@ def test_curved_steps_are_in_use() -> None:
     shaped = [
         c for name in ("softmax", "mlp") for c in _found(name).scheme.codings.values() if isinstance(c, ShapedCoding)
     ]
-    assert len(shaped) == 2
+    assert len(shaped) >= 2
     assert max(len(np.unique(coding.grid.steps)) for coding in shaped) > 3
 
 
@@ -143,7 +143,7 @@ def test_null_directions_cost_next_to_nothing() -> None:
     assert coding.bound.nats(coding.chosen)[-40:].sum() == 0.0
 
 
-def test_others_inputs_do_not_decode() -> None:
+def test_other_inputs_do_not_decode() -> None:
     _, X, _ = MODELS["mlp"]
     data = _found("mlp").realise()[0]
     for other in (X * np.linspace(1, 3, X.shape[1]), X[::-1], X[:, ::-1]):
@@ -172,8 +172,8 @@ def test_later_layers_move_to_where_a_quadratic_function_is_least() -> None:
     as_they_are, half, whole = layer._suited(mdl.Gaussian(0.5), error)
     objective = Objective(model, X, y)
     w = model.weights["layers.1.weight"]
-    bend = objective.ggn(objective.vector) + np.diag(np.repeat([4.0, 1.0 / np.mean(w**2)], [256, 20]))
-    best = -np.linalg.solve(bend[256:, 256:], bend[256:, :256] @ error).reshape(4, 5)
+    bend = objective.ggn(objective.vector) + np.diag(np.repeat([4.0, 1.0 / np.mean(w**2)], [256, 16]))
+    best = -np.linalg.solve(bend[256:, 256:], bend[256:, :256] @ error).reshape(4, 4)
     assert as_they_are == {}
     np.testing.assert_allclose(whole["layers.1.weight"] - w, best, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(half["layers.1.weight"] - w, 0.5 * best, rtol=1e-6, atol=1e-9)
@@ -204,7 +204,7 @@ def test_no_single_move_shortens_a_polished_model() -> None:
         symbols[at] += rng.choice([-1, 1])
         if abs(symbols[at]) * coding.grid.steps[at] > np.abs(tensors[name]).max():
             continue
-        moved = {**tensors, name: coding.grid.dequantize(symbols).reshape(64, 5)}
+        moved = {**tensors, name: coding.grid.dequantize(symbols).reshape(64, 4)}
         data = trials.data_under(moved)
         other = coding.bound.nats(symbols).sum() + data.labels.nats(data.symbols).sum()
         assert other > here - 0.05  # predictions are rounded to 2^-12 in a message, and were not when it was polished
