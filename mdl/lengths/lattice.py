@@ -51,8 +51,8 @@ def lattice(
 ) -> CodeLength:
     """L(model) + L(y | X, model) with the model's weights on the curvature-shaped lattice that makes the sum shortest.
 
-    In theory boxes matched to a Gaussian posterior cost ½ log2(2πe/12) = 0.254 bit a weight more than the evidence. Even
-    steps are a lattice too, of which the reader is told less: they are taken where that is shorter, with the weights
+    In theory boxes matched to a Gaussian posterior cost ½ log2(2πe/12) = 0.254 bit a weight more than the evidence.
+    Even steps are a lattice too, of which the reader is told less: they are taken where that is shorter, the weights
     rounded together all the same. Rounding and polishing look at the length of the symbols, so the model that is sent
     lies nearer to the optimum under the prior sent along than the trained one. Never longer than the best plain grid.
 
