@@ -1,8 +1,9 @@
 """Does a short file certify its model? PAC-Bayes bounds on the test error from messages that were written.
 
 ``python -m analyses.certificates [--quick] [--out DIR]`` trains logistic regression at several strengths, writes each
-model as a refined and as a lattice message, and reports the smallest bound at 95 % confidence, the search over
-strengths and messages charged, beside the error of the coded model on data that it never saw.
+model on the best grid and refined, and reports the smallest bound at 95 % confidence, the search over strengths and
+messages charged, beside the error of the coded model on data that it never saw. A lattice whose steps follow from the
+training inputs would be shorter, but the theorem asks for a code that was fixed before the sample.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import pandas as pd
 import mdl
 from mdl import bounds, datasets, plot
 from mdl.files import write_atomically
-from mdl.lengths import lattice, refined
+from mdl.lengths import refined
 from mdl.training import Split, train
-from mdl.trials import Found
+from mdl.trials import Found, Trials
 
 DATASETS = ("breast_cancer", "digits", "mnist5k")
 STRENGTHS = (1e-3, 1e-2, 1e-1)
-MESSAGES = {"refined grid": refined.shortest, "curved lattice": lattice.shortest}
+MESSAGES = {
+    "grid": lambda model, X, y, prior: Trials(model, X, y).search(prior),
+    "refined grid": refined.shortest,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

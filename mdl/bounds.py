@@ -92,6 +92,9 @@ def certificate(
 ) -> Certificate:
     """A bound on the expected loss of the model in a message.
 
+    The code must have been fixed before the sample: a length under a code that is shaped by the training inputs (a
+    curved lattice, a random tree) is no length here.
+
     Parameters
     ----------
     length
