@@ -20,7 +20,7 @@ import mdl
 from mdl import priors
 
 HERE = Path(__file__).parent
-ROUNDS = 3
+ROUNDS = 9  # the least of so many times, on both sides: a busy machine only adds
 QPS = (-36, -28, -20)
 STEPS = (2.0**-8.2, 2.0**-6.2, 2.0**-4.4)  # of about the same errors
 ENCODE_TIMES, DECODE_TIMES = 10.0, 3.0  # as fast as nncodec at equal error
@@ -76,8 +76,8 @@ def _step_of_error(tensors, mse):
     return step
 
 
-# At qp -20 decoding is 2.2 times as fast: the entropy coder alone needs 0.32 s for so many symbols.
-@pytest.mark.parametrize("qp", [*QPS[:-1], pytest.param(QPS[-1], marks=pytest.mark.xfail(strict=True))])
+# At qp -20 decoding is 2.8 to 3.1 times as fast, from run to run: too near to be relied upon.
+@pytest.mark.parametrize("qp", [*QPS[:-1], pytest.param(QPS[-1], marks=pytest.mark.xfail(strict=False))])
 def test_nncodec(benchmark, record, tensors, peers, qp):
     peer, count = peers[qp], _count(tensors)
     step = _step_of_error(tensors, peer["mse"])
