@@ -16,7 +16,7 @@ from mdl.codes.message import DataPart
 from mdl.codes.scheme import FREE, Coding, Histogram, PriorLike, Scheme, fit_counts
 from mdl.errors import MdlError, QuantizationError
 from mdl.length import CodeLength
-from mdl.models import Model, checked_inputs, to_indices
+from mdl.models import FeedForward, Model, checked_inputs, to_indices
 from mdl.quantize import Quantizer, UniformGrid
 from mdl.weights import Weights
 
@@ -160,6 +160,22 @@ class Trials:
                 steps = (*steps[:k], own, *steps[k + 1 :])
         nats(steps)
         return tried[steps][1]
+
+
+def with_coded_free(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[FeedForward, CodeLength]:
+    """A network with its free tensors as a reader gets them, and the length of telling them.
+
+    Raises
+    ------
+    MdlError
+        If the model is of another kind.
+    """
+    if not isinstance(model, FeedForward):
+        raise MdlError(f"model: expected a FeedForward network, got {type(model).__name__}")
+    trials = Trials(model, X, y)
+    free = {name: trials.tensors[name] for name in trials.free}
+    scheme = trials.free_scheme
+    return model.with_weights({**model.weights, **scheme.quantized(free)}), scheme.length(free)
 
 
 def _descend(start: float, factors: tuple[float, ...], nats: Any, moves: int = _OCTAVES) -> float:

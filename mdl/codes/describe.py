@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from mdl.codes.coder import Bits, Coder
 from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural, read_real, real_bits
 from mdl.codes.prefix import IntegerCode
 from mdl.errors import CodeError, MdlError, MessageError
+from mdl.length import LN2
 from mdl.priors import Gaussian, Prior
 from mdl.quantize import Quantizer
 
@@ -97,6 +98,11 @@ def describe(thing: object, known: Collection[str] = (), depth: int = 0) -> Desc
         else:
             parts += describe(value, known, depth + 1)
     return parts
+
+
+def charged(thing: object) -> Iterator[tuple[str, float]]:
+    """``(part, nats)`` of telling a thing."""
+    return ((part, bits.size * LN2) for part, bits in describe(thing))
 
 
 def read(coder: Coder, role: str, known: Mapping[str, object] = _NOTHING, depth: int = 0) -> Any:

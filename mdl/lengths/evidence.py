@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -12,17 +12,15 @@ from numpy.typing import ArrayLike
 from scipy import linalg, optimize
 
 from mdl import likelihoods
-from mdl.codes.describe import describe
-from mdl.codes.integers import EliasDelta, Signed
+from mdl.codes.describe import charged
 from mdl.codes.numbers import round_real
-from mdl.codes.scheme import FREE, Coding, Scheme
 from mdl.curvature import MAX_DENSE, Objective, mode
 from mdl.errors import DataError, MdlError, PriorError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
-from mdl.models import FeedForward, Model, checked_inputs
+from mdl.models import Model, checked_inputs
 from mdl.priors import Gaussian
-from mdl.trials import Trials
+from mdl.trials import with_coded_free
 
 #: How the curvature is held: one of them, or ``"auto"``: full up to 3,000 weights, Kronecker-factored beyond.
 Curvature = Literal["auto", "full", "kronecker", "diagonal"]
@@ -105,7 +103,7 @@ def evidence(
         raise PriorError(f"evidence: expected a Gaussian prior, got {type(prior).__name__}")
     if curvature not in ("auto", "full", "kronecker", "diagonal"):
         raise MdlError(f"curvature: expected auto, full, kronecker or diagonal, got {curvature!r}")
-    rounded, told = _with_coded_intercepts(model, X, y)
+    rounded, told = with_coded_free(model, X, y)
     objective = Objective(rounded, np.asarray(X), np.asarray(y))
     at = _evidence_of(objective, prior.loc, curvature)
     noisy = _noisy(objective)
@@ -113,28 +111,14 @@ def evidence(
     likelihood = replace(noisy, scale=noise) if noisy else rounded.likelihood
     closed = prior if prior.scale is not None else _worth_its_bits(prior, scale, lambda s: sum(at(s, noise)))
     weights, data = at(closed.parameters[0], noise)
-    parts = (*told.parts, *_charged(likelihood), *_charged(closed), ("weights", weights), ("data", data))
+    parts = (*told.parts, *charged(likelihood), *charged(closed), ("weights", weights), ("data", data))
     return CodeLength(parts)
-
-
-def _with_coded_intercepts(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[FeedForward, CodeLength]:
-    """The model with its free tensors as a reader gets them, and the length of telling them."""
-    if not isinstance(model, FeedForward):
-        raise MdlError(f"model: expected a FeedForward network, got {type(model).__name__}")
-    grids = Trials(model, X, y).free
-    scheme = Scheme({name: Coding(grid, Signed(EliasDelta()), FREE) for name, grid in grids.items()})
-    tensors = {name: model.weights[name] for name in grids}
-    return model.with_weights({**model.weights, **scheme.quantized(tensors)}), scheme.length(tensors)
 
 
 def _noisy(objective: Objective) -> likelihoods.Gaussian | None:
     """The likelihood if it has a noise scale."""
     likelihood = objective.model.likelihood
     return likelihood if isinstance(likelihood, likelihoods.Gaussian) else None
-
-
-def _charged(thing: object) -> Iterator[tuple[str, float]]:
-    return ((part, bits.size * LN2) for part, bits in describe(thing))
 
 
 # --- the evidence as a function of the scales -------------------------------------------------------------------------
@@ -269,7 +253,7 @@ def _worth_its_bits(prior: Gaussian, scale: float, nats: Callable[[float], float
     best, shortest = prior, math.inf
     for significant in range(1, 25):
         candidate = replace(prior, scale=round_real(scale, significant))
-        length = nats(candidate.parameters[0]) + sum(nats for _, nats in _charged(candidate))
+        length = nats(candidate.parameters[0]) + sum(nats for _, nats in charged(candidate))
         if length < shortest:
             best, shortest = candidate, length
         elif length > shortest + LN2:  # one bit more told at every further step, and less and less gained

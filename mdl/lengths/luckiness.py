@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,17 +17,15 @@ from numpy.typing import ArrayLike
 from scipy import linalg, optimize
 
 from mdl import likelihoods
-from mdl.codes.describe import describe
-from mdl.codes.integers import EliasDelta, Signed
+from mdl.codes.describe import charged
 from mdl.codes.numbers import round_real
-from mdl.codes.scheme import FREE, Coding, Scheme
 from mdl.curvature import Objective, mode
 from mdl.errors import DataError, MdlError, PriorError
-from mdl.length import LN2, CodeLength
+from mdl.length import CodeLength
 from mdl.masses import Array
 from mdl.models import FeedForward, Model, checked_inputs
 from mdl.priors import Gaussian
-from mdl.trials import Trials
+from mdl.trials import with_coded_free
 
 _BELOW, _ABOVE = 6.0, 4.0  # nats either way of the weights' own spread that an open scale is searched
 _DIGITS = range(1, 13)  # significant bits of a scale that may be worth telling
@@ -89,6 +86,7 @@ def lnml(model: Model, X: ArrayLike, y: ArrayLike, prior: Gaussian = Gaussian())
     >>> from mdl.models import wrap
     >>> x = np.linspace(-2, 2, 40)[:, None]
     >>> length = lnml(wrap(LogisticRegression().fit(x, x[:, 0] > 0.3)), x, x[:, 0] > 0.3)
+    >>> from mdl.length import LN2
     >>> (length.part("penalty") + length.part("complexity") + length.part("data")) / LN2 < 20
     True
 
@@ -101,12 +99,12 @@ def lnml(model: Model, X: ArrayLike, y: ArrayLike, prior: Gaussian = Gaussian())
     """
     if not isinstance(prior, Gaussian):
         raise PriorError(f"lnml: expected a Gaussian prior, got {type(prior).__name__}")
-    rounded, told = _with_coded_intercepts(model, X, y)
+    rounded, told = with_coded_free(model, X, y)
     problem = _Problem(Objective(rounded, np.asarray(X), np.asarray(y)), prior.loc)
     closed = prior if prior.scale is not None else _shortest(problem, prior)
     terms = problem.terms(np.array(closed.parameters[:1]))
     parts = ((name, float(nats[0])) for name, nats in terms._asdict().items())
-    return CodeLength((*told.parts, *_charged(problem.objective.model.likelihood), *_charged(closed), *parts))
+    return CodeLength((*told.parts, *charged(problem.objective.model.likelihood), *charged(closed), *parts))
 
 
 def lnml_terms(model: Model, X: ArrayLike, y: ArrayLike, scales: ArrayLike, loc: float = 0.0) -> Terms:
@@ -227,22 +225,8 @@ def _shortest(problem: _Problem, prior: Gaussian) -> Gaussian:
     )
     candidates = [replace(prior, scale=round_real(math.exp(best.x), digits)) for digits in _DIGITS]
     nats = problem.terms(np.array([candidate.parameters[0] for candidate in candidates])).nats
-    told = np.array([sum(nats for _, nats in _charged(candidate)) for candidate in candidates])
+    told = np.array([sum(nats for _, nats in charged(candidate)) for candidate in candidates])
     return candidates[int(np.argmin(nats + told))]
-
-
-def _charged(thing: object) -> Iterator[tuple[str, float]]:
-    return ((part, bits.size * LN2) for part, bits in describe(thing))
-
-
-def _with_coded_intercepts(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[FeedForward, CodeLength]:
-    """The model with its free tensors as a reader gets them, and the length of telling them."""
-    if not isinstance(model, FeedForward):
-        raise MdlError(f"model: expected a FeedForward network, got {type(model).__name__}")
-    grids = Trials(model, X, y).free
-    scheme = Scheme({name: Coding(grid, Signed(EliasDelta()), FREE) for name, grid in grids.items()})
-    tensors = {name: model.weights[name] for name in grids}
-    return model.with_weights({**model.weights, **scheme.quantized(tensors)}), scheme.length(tensors)
 
 
 # --- MDL-COMP ---------------------------------------------------------------------------------------------------------

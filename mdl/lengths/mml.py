@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -11,17 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg, optimize, special
 
-from mdl.codes.describe import describe
-from mdl.codes.integers import EliasDelta, Signed
+from mdl.codes.describe import charged
 from mdl.codes.numbers import round_real
-from mdl.codes.scheme import FREE, Coding, Scheme
 from mdl.curvature import Objective
 from mdl.errors import MdlError, PriorError
-from mdl.length import LN2, CodeLength
+from mdl.length import CodeLength
 from mdl.masses import Array
-from mdl.models import FeedForward, Model
+from mdl.models import Model
 from mdl.priors import Gaussian
-from mdl.trials import Trials
+from mdl.trials import with_coded_free
 
 #: κ_1..κ_8, mean squared error a dimension of the best lattices known, cells of volume 1 (Conway & Sloane).
 KAPPA = (1 / 12, 0.080188, 0.078543, 0.076603, 0.075625, 0.074244, 0.073116, 0.071682)
@@ -80,6 +77,7 @@ def mml(
     >>> from mdl.models import wrap
     >>> x = np.linspace(-2, 2, 40)[:, None]
     >>> length = mml(wrap(LogisticRegression().fit(x, x[:, 0] > 0.3)), x, x[:, 0] > 0.3)
+    >>> from mdl.length import LN2
     >>> round(length.part("rounding") / LN2, 4)
     0.2546
 
@@ -92,7 +90,7 @@ def mml(
         raise PriorError(f"mml: expected a Gaussian prior, got {type(prior).__name__}")
     if curvature not in ("posterior", "fisher"):
         raise MdlError(f"curvature: expected posterior or fisher, got {curvature!r}")
-    rounded, told = _with_coded_intercepts(model, X, y)
+    rounded, told = with_coded_free(model, X, y)
     objective = Objective(rounded, np.asarray(X), np.asarray(y))
     w, d = objective.vector - prior.loc, objective.size
     fisher = linalg.eigvalsh(objective.ggn(objective.vector)) if d else np.empty(0)
@@ -111,7 +109,7 @@ def mml(
         ("rounding", rounding),
         ("data", objective.nats(objective.vector)),
     )
-    return CodeLength((*told.parts, *_charged(objective.model.likelihood), *_charged(closed), *parts))
+    return CodeLength((*told.parts, *charged(objective.model.likelihood), *charged(closed), *parts))
 
 
 def log_kappa(d: int) -> float:
@@ -165,19 +163,5 @@ def _shortest(prior: Gaussian, w: Array, fisher: Array, own: float) -> Gaussian:
     )
     candidates = [replace(prior, scale=round_real(math.exp(best.x), digits)) for digits in _DIGITS]
     nats = _weights(np.array([candidate.parameters[0] for candidate in candidates]), w, fisher, own)
-    told = np.array([sum(nats for _, nats in _charged(candidate)) for candidate in candidates])
+    told = np.array([sum(nats for _, nats in charged(candidate)) for candidate in candidates])
     return candidates[int(np.argmin(nats + told))]
-
-
-def _charged(thing: object) -> Iterator[tuple[str, float]]:
-    return ((part, bits.size * LN2) for part, bits in describe(thing))
-
-
-def _with_coded_intercepts(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[FeedForward, CodeLength]:
-    """The model with its free tensors as a reader gets them, and the length of telling them."""
-    if not isinstance(model, FeedForward):
-        raise MdlError(f"model: expected a FeedForward network, got {type(model).__name__}")
-    grids = Trials(model, X, y).free
-    scheme = Scheme({name: Coding(grid, Signed(EliasDelta()), FREE) for name, grid in grids.items()})
-    tensors = {name: model.weights[name] for name in grids}
-    return model.with_weights({**model.weights, **scheme.quantized(tensors)}), scheme.length(tensors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -13,18 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mdl import likelihoods
-from mdl.codes.describe import describe
-from mdl.codes.integers import EliasDelta, Signed
+from mdl.codes.describe import charged
 from mdl.codes.numbers import round_real
-from mdl.codes.scheme import FREE, Coding, Scheme
 from mdl.curvature import Objective, expected_curvature, expected_nats
 from mdl.curvature.posterior import Covariance, Gauss, Search, prior_of
 from mdl.errors import MdlError, PriorError
-from mdl.length import LN2, CodeLength
+from mdl.length import CodeLength
 from mdl.masses import Array
 from mdl.models import FeedForward, Model
 from mdl.priors import Gaussian, Mixture
-from mdl.trials import Trials
+from mdl.trials import with_coded_free
 
 _BATCHES, _FEWEST = 16, 16  # of draws that no search has seen measure what it found; of at least so many each
 _OPTIMISM = 0.5  # nats that the data may be longer under fresh draws than the search saw before it is given more
@@ -185,7 +183,7 @@ def variational_posterior(
     ((1,), (1, 1), 0.0)
     """
     _check(prior, covariance, rank, samples)
-    rounded, told = _with_coded_intercepts(model, X, y)
+    rounded, told = with_coded_free(model, X, y)
     objective = Objective(rounded, np.asarray(X), np.asarray(y))
 
     def attempt(kind: Covariance, draws: int, start: Gauss | None) -> Posterior:
@@ -245,7 +243,7 @@ def _measured(search: Search, q: Gauss, told: CodeLength, prior: Gaussian | Mixt
     if search.open_noise and isinstance(likelihood, likelihoods.Gaussian):
         objective = objective.with_noise(max(round_real(q.noise, _NOISE_BITS), 0.5 * likelihood.precision))
     closed = _worth_its_bits(prior, q)
-    charged = CodeLength((*_charged(objective.model.likelihood), *_charged(closed)))
+    scales = CodeLength((*charged(objective.model.likelihood), *charged(closed)))
     seen = _data(objective, q, search.samples, search.seed)
     data, error = seen, 0.0
     if not objective.linear or objective.outputs > 1:
@@ -253,7 +251,7 @@ def _measured(search: Search, q: Gauss, told: CodeLength, prior: Gaussian | Mixt
         fresh = [_data(objective, q, count, search.seed + k) for k in range(1, _BATCHES + 1)]
         data, error = float(np.mean(fresh)), float(np.std(fresh, ddof=1)) / math.sqrt(_BATCHES)
     return Posterior(
-        q, closed, objective.model_at(q.mean), told + charged, q.kl(closed), data, seen, error, search.samples
+        q, closed, objective.model_at(q.mean), told + scales, q.kl(closed), data, seen, error, search.samples
     )
 
 
@@ -269,22 +267,8 @@ def _check(prior: object, covariance: str, rank: int, samples: int) -> None:
             raise MdlError(f"{name}: expected at least 1, got {value}")
 
 
-def _with_coded_intercepts(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[FeedForward, CodeLength]:
-    """The model with its free tensors as a reader gets them, and the length of telling them."""
-    if not isinstance(model, FeedForward):
-        raise MdlError(f"model: expected a FeedForward network, got {type(model).__name__}")
-    grids = Trials(model, X, y).free
-    scheme = Scheme({name: Coding(grid, Signed(EliasDelta()), FREE) for name, grid in grids.items()})
-    tensors = {name: model.weights[name] for name in grids}
-    return model.with_weights({**model.weights, **scheme.quantized(tensors)}), scheme.length(tensors)
-
-
 def _is_open(model: FeedForward) -> bool:
     return isinstance(model.likelihood, likelihoods.Gaussian) and model.likelihood.scale is None
-
-
-def _charged(thing: object) -> Iterator[tuple[str, float]]:
-    return ((part, bits.size * LN2) for part, bits in describe(thing))
 
 
 def _worth_its_bits(given: Gaussian | Mixture, q: Gauss) -> Gaussian | Mixture:
@@ -295,7 +279,7 @@ def _worth_its_bits(given: Gaussian | Mixture, q: Gauss) -> Gaussian | Mixture:
     best, shortest = fitted, math.inf
     for significant in range(1, 25):
         candidate = _rounded(fitted, given, significant)
-        length = q.kl(candidate) + sum(nats for _, nats in _charged(candidate))
+        length = q.kl(candidate) + sum(nats for _, nats in charged(candidate))
         if length < shortest:
             best, shortest = candidate, length
     return best
