@@ -8,7 +8,9 @@ of the coder takes hardly longer for a thousand levels than for ten: in a long r
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,8 @@ _PEAK_BITS = 5  # nor is one with less than about 2^-5 of the heaviest's mass
 _WORDS = 1 << 12  # the most words of one length: more rounding would be felt, and tables take time to make
 _WORTH_WORDS = 1 << 12  # symbols in a run, at least
 
+Marked = tuple[NDArray[Any], NDArray[np.intp]]  # some of many letters, and their positions, ascending
+
 
 class Alphabet:
     """Symbols lo..lo+K-1 with the given ln masses (K,), renormalised; K <= 2^16."""
@@ -30,17 +34,15 @@ class Alphabet:
         self._lo = np.int32(lo)
         self._log_mass = log_mass
         self._starts = self._bucket_starts(frequencies(log_mass))
-        self._sizes = np.diff(self._starts, append=log_mass.size)
+        self._sizes = np.append(self._starts[1:], log_mass.size) - self._starts
+        self._shared = self._sizes > 1
         self._bucket_of = np.repeat(np.arange(self._starts.size, dtype=np.int32), self._sizes)
         self._tables: dict[int, Frequencies] = {}  # within the buckets met so far
         top = log_mass.max()
         with np.errstate(divide="ignore"):
             table = frequencies(np.log(np.add.reduceat(np.exp(log_mass - top), self._starts)))
-        self._buckets = _Words(table, self._starts.astype(np.int32) + self._lo)
-        middle, shared = int(table.argmax()), np.flatnonzero(self._sizes > 1)
-        left, right = shared[shared <= middle], shared[shared >= middle]
-        self._left = int(self._starts[left[-1]] + self._sizes[left[-1]] - 1) if left.size else -1
-        self._right = int(self._starts[right[0]]) if right.size else log_mass.size
+        self._middle = int(table.argmax())
+        self._buckets = _Words(table, self._shared)
 
     @staticmethod
     def _bucket_starts(table: Frequencies) -> NDArray[np.int64]:
@@ -58,45 +60,54 @@ class Alphabet:
             self._tables[bucket] = frequencies(inside if np.isfinite(inside.max()) else np.zeros(inside.size))
         return self._tables[bucket]
 
-    def _shared(self, run: Symbols) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """Each bucket of several symbols that occurs, ascending, with the positions where it does.
+    @functools.cached_property
+    def _alone(self) -> tuple[int, int]:
+        """First and last of the symbols about the heaviest that are all buckets of their own; none if first > last."""
+        shared = np.flatnonzero(self._shared)
+        left, right = shared[shared <= self._middle], shared[shared >= self._middle]
+        first = int(self._starts[left[-1]] + self._sizes[left[-1]]) if left.size else 0
+        return first, int(self._starts[right[0]]) - 1 if right.size else self._log_mass.size - 1
 
-        Most symbols lie between the nearest such buckets left and right of the heaviest, and are passed by at once.
-        """
-        between = (run - (self._lo + np.int32(self._left + 1))).view(np.uint32)  # negative numbers become large
-        positions = np.flatnonzero(between >= self._right - self._left - 1)
+    def _in_shared(self, run: Symbols) -> Marked:
+        """Buckets of several symbols that occur in a run; what lies about the heaviest symbol is passed by at once."""
+        first, last = self._alone
+        from_first = (run - (self._lo + np.int32(first))).view(np.uint32)  # negative numbers become large
+        positions = np.flatnonzero(from_first > last - first)
         buckets = self._bucket_of[run[positions] - self._lo]
-        shared = self._sizes[buckets] > 1
-        return groups(buckets[shared], positions[shared])
+        shared = self._shared[buckets]
+        return buckets[shared], positions[shared]
 
     def push(self, coder: Coder, symbols: Symbols) -> None:
         """Push symbols, run by run."""
         for start in reversed(range(0, symbols.size, RUN)):
             run = symbols[start : start + RUN]
-            for bucket, positions in reversed(list(self._shared(run))):
-                coder.push(self._within(bucket), run[positions] - self._lo - np.int32(self._starts[bucket]))
+            buckets, positions = self._in_shared(run)
+            for bucket, places in reversed(list(groups(buckets, positions))):
+                coder.push(self._within(bucket), run[places] - self._lo - np.int32(self._starts[bucket]))
             self._buckets.push(coder, self._bucket_of[run - self._lo])
 
-    def pop(self, coder: Coder, count: int) -> Symbols:
-        """Pop ``count`` symbols."""
-        symbols = np.empty(count, np.int32)
+    def pop(self, coder: Coder, count: int, values: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Pop ``count`` symbols, each read as its entry of ``values`` (K,), by default as itself."""
+        if values is None:
+            values = np.arange(self._log_mass.size, dtype=np.int32) + self._lo
+        of_buckets = values[self._starts]
+        popped = np.empty(count, values.dtype)
         for start in range(0, count, RUN):
-            run = symbols[start : start + RUN]
-            self._buckets.pop(coder, run)
-            for bucket, positions in self._shared(run):
-                run[positions] += coder.pop(self._within(bucket), positions.size)
-        return symbols
+            run = popped[start : start + RUN]
+            for bucket, places in groups(*self._buckets.pop(coder, run, of_buckets)):
+                run[places] = values[self._starts[bucket] + coder.pop(self._within(bucket), places.size)]
+        return popped
 
 
 class _Words:
     """Letters 0..K-1 under one table; in a long run, as many at a time as make at most 2^12 different words.
 
     Not where one letter has more than 3/4 of the mass: there the rounding of a word's frequency would be felt.
-    ``values`` (K,) are what the letters are read as.
+    ``marked`` (K,) says which letters a reader wants to be told apart.
     """
 
-    def __init__(self, table: Frequencies, values: Symbols) -> None:
-        self._table, self._values = table, values
+    def __init__(self, table: Frequencies, marked: NDArray[np.bool_]) -> None:
+        self._table, self._marked = table, marked
         self._length = 1
         if table.size > 1 and 4 * table.max() <= 3 * TOTAL:
             while table.size ** (self._length + 1) <= _WORDS:
@@ -110,10 +121,16 @@ class _Words:
         return apportioned(mass.ravel())
 
     @functools.cached_property
-    def _spelt(self) -> Symbols:
-        """The values of every word's letters, (words, length), the first letter the most significant."""
-        letters = np.indices((self._table.size,) * self._length, np.int32)
-        return np.ascontiguousarray(self._values[letters].reshape(self._length, -1).T)
+    def _spelt(self) -> NDArray[np.uint8]:
+        """Every word's letters, (words, length), the first letter the most significant."""
+        letters = np.indices((self._table.size,) * self._length, np.uint8)  # at most 64, else there are no words
+        return np.ascontiguousarray(letters.reshape(self._length, -1).T)
+
+    @functools.cached_property
+    def _word_marks(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of every word's letters are marked, (words, length), and whether any is, (words,)."""
+        marks = self._marked[self._spelt]
+        return marks, np.logical_or.reduce(marks, axis=1)
 
     def _in_words(self, count: int) -> int:
         """How many of so many letters are coded in words; the rest follows one by one."""
@@ -130,22 +147,38 @@ class _Words:
                 word = word * np.int32(self._table.size) + letter
             coder.push(self._word_table, word)
 
-    def pop(self, coder: Coder, values: Symbols) -> None:
-        """Fill ``values`` with those of as many letters."""
-        long = self._in_words(values.size)
-        if long:
-            words = coder.pop(self._word_table, long // self._length)
-            np.take(self._spelt, words, axis=0, out=values[:long].reshape(-1, self._length), mode="clip")
-        if long < values.size:
-            np.take(self._values, coder.pop(self._table, values.size - long), out=values[long:], mode="clip")
+    def pop(self, coder: Coder, out: NDArray[Any], values: NDArray[Any]) -> Marked:
+        """Fill ``out`` with as many letters, read as their entries of ``values`` (K,); those that are marked."""
+        long = self._in_words(out.size)
+        if not long:
+            return self._pop_letters(coder, out, values)
+        letters, positions = self._pop_words(coder, out[:long], values)
+        if long < out.size:
+            last, places = self._pop_letters(coder, out[long:], values)
+            letters, positions = np.append(letters, last), np.append(positions, long + places)
+        return letters, positions
+
+    def _pop_letters(self, coder: Coder, out: NDArray[Any], values: NDArray[Any]) -> Marked:
+        letters = coder.pop(self._table, out.size)
+        np.take(values, letters, out=out, mode="clip")
+        positions = np.flatnonzero(self._marked.take(letters))
+        return letters[positions], positions
+
+    def _pop_words(self, coder: Coder, out: NDArray[Any], values: NDArray[Any]) -> Marked:
+        words = coder.pop(self._word_table, out.size // self._length).astype(np.intp)  # once, not in every take
+        np.take(values[self._spelt], words, axis=0, out=out.reshape(-1, self._length), mode="clip")
+        marks, any_mark = self._word_marks
+        some = np.flatnonzero(any_mark.take(words))  # few words: the letters of all others are passed by
+        inside = np.flatnonzero(marks.take(words[some], axis=0))
+        word, letter = np.divmod(inside, self._length)
+        return self._spelt.take(words[some], axis=0).ravel()[inside], some[word] * self._length + letter
 
 
-def groups(labels: Symbols, positions: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+def groups(labels: NDArray[Any], positions: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Each distinct label >= 0, ascending, with its positions in their given order."""
     few = labels.size and labels.max() < 1 << 16
     order = np.argsort(labels.astype(np.uint16) if few else labels, kind="stable")  # by radix if they are so short
     ordered = labels[order]
-    first = np.flatnonzero(np.diff(ordered, prepend=-1))
-    return zip(
-        ordered[first].tolist(), np.split(positions[order], first[1:]), strict=False
-    )  # split of nothing is one part
+    cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    bounds = [0, *cuts.tolist(), labels.size] if labels.size else []
+    return ((int(ordered[start]), positions[order[start:end]]) for start, end in itertools.pairwise(bounds))

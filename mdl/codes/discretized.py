@@ -122,6 +122,10 @@ class Discretized:
             symbols[positions] += self._trailing(digit).pop(coder, positions.size)
         return symbols.astype(np.int32)
 
+    def pop_as(self, coder: Coder, count: int, values: NDArray[Any]) -> NDArray[Any]:
+        """Read symbols, each as its entry of ``values`` (levels,); at most 2^16 levels."""
+        return self._whole.pop(coder, count, values)
+
     @property
     def _whole(self) -> Alphabet:
         return _alphabet(self)

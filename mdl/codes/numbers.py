@@ -14,6 +14,7 @@ MAX_NATURAL = 1 << 62
 _MANTISSA = 53  # bits of a double's significand
 _LEAST_EXPONENT = -1074  # of the smallest subnormal
 _TOP_EXPONENT = 1024  # every double is below 2^1024
+_MOST_ZEROS = MAX_NATURAL.bit_length().bit_length() - 1  # before the length of the longest number
 
 
 def natural_bits(number: SupportsIndex) -> Bits:
@@ -119,12 +120,10 @@ def round_real(number: SupportsFloat, significant_bits: int) -> float:
 
 def read_natural(coder: Coder) -> int:
     """Read what ``natural_bits`` wrote; MessageError if the bits end early or mean more than 2^62."""
-    zeros = 0
-    while not coder.pop_bits(1)[0]:
-        zeros += 1
-        if zeros > MAX_NATURAL.bit_length().bit_length() - 1:
-            raise MessageError("expected a number of at most 62 bits, got a longer one")
-    length = _value(coder.pop_bits(zeros), 1)
+    zeros = coder.peek_bits(_MOST_ZEROS + 1).tobytes().find(1)
+    if zeros < 0:
+        raise MessageError("expected a number of at most 62 bits, got a longer one or the end of the message")
+    length = _value(coder.pop_bits(2 * zeros + 1), 0)
     number = _value(coder.pop_bits(length - 1), 1) - 1
     if number > MAX_NATURAL:
         raise MessageError(f"expected a number of at most 2^62, got {number}")
@@ -157,6 +156,6 @@ def _as_bits(digits: str) -> Bits:
 def _value(bits: Bits, leading: int) -> int:
     """The number whose binary digits are ``leading`` and then ``bits``."""
     value = leading
-    for bit in bits.tolist():
+    for bit in bits.tobytes():
         value = value << 1 | bit
     return value

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from mdl.codes import Code
 from mdl.codes.adaptive import Dirichlet, TwoLevel
-from mdl.codes.coder import Coder, Symbols
+from mdl.codes.coder import MAX_LEVELS, Coder, Symbols
 from mdl.codes.describe import Described, describe, read
 from mdl.codes.discretized import Discretized
 from mdl.codes.integers import EliasDelta, Signed
 from mdl.codes.numbers import natural_bits, read_natural, round_real
-from mdl.errors import MessageError, PriorError, WeightsError
+from mdl.errors import MdlError, MessageError, PriorError, WeightsError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
 from mdl.priors import Prior
@@ -73,7 +73,19 @@ class Coding:
 
     def read(self, coder: Coder, dtype: np.dtype[Any], shape: tuple[int, ...], name: str = "") -> Tensor:
         """Read a tensor of that dtype and shape; MdlError if the message holds none."""
-        return self.restore(self.code.pop(coder, math.prod(shape)), dtype, shape, name)
+        code, count = self.code, math.prod(shape)
+        if isinstance(code, Discretized) and code.levels <= min(count, MAX_LEVELS):
+            levels = self._levels(code, dtype)
+            if levels is not None:
+                return code.pop_as(coder, count, levels).reshape(shape)
+        return self.restore(code.pop(coder, count), dtype, shape, name)
+
+    def _levels(self, code: Discretized, dtype: np.dtype[Any]) -> Tensor | None:
+        """What every symbol of the code stands for, so that none is restored twice; None if one stands for nothing."""
+        try:
+            return _restore(self.quantizer, np.arange(code.levels, dtype=np.int32) + np.int32(code.lo), dtype, "")
+        except MdlError:
+            return None
 
     def nats(self, tensor: Tensor, name: str = "", counted: Histogram | None = None) -> float:
         """Ideal length of the tensor, nats; from its histogram unless the code depends on the order."""

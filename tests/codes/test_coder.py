@@ -6,12 +6,13 @@ import math
 import zlib
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdl.codes.alphabet import Alphabet, groups
+from mdl.codes.alphabet import RUN, Alphabet, groups
 from mdl.codes.coder import MAX_LEVELS, PRECISION, TOTAL, Coder, as_symbols, decode, encode, frequencies
 from mdl.codes.integers import EliasGamma
 from mdl.errors import CodeError, MessageError
@@ -308,6 +309,25 @@ def test_alphabet_keeps_the_rate_of_rare_symbols(levels: int, spread: float) -> 
         data = coder.to_bytes()
         assert Alphabet(logs).pop(Coder.from_bytes(data), symbols.size).tolist() == symbols.tolist()
         assert 8 * len(data) <= -logs[symbols].sum() / math.log(2.0) * 1.0002 + 64.0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, ml_dtypes.bfloat16, np.int8])
+@pytest.mark.parametrize("levels", [1, 3, 9, 12, 5000])
+@pytest.mark.parametrize("count", [0, 7, RUN + 4099])
+def test_alphabet_reads_symbols_as_what_they_stand_for(levels: int, count: int, dtype: Any) -> None:
+    """One by one and in words of several lengths, with what is left over, and more than one run."""
+    rng = np.random.default_rng(3)
+    logs = -8.0 * np.linspace(-1.0, 1.0, levels) ** 2
+    symbols = rng.choice(levels, count, p=np.exp(logs) / np.exp(logs).sum()).astype(np.int32)
+    symbols[::97] = rng.integers(0, levels, symbols[::97].size)
+    values = rng.normal(0.0, 9.0, levels).astype(dtype)
+    coder = Coder()
+    Alphabet(logs, lo=-5).push(coder, symbols - 5)
+    data = coder.to_bytes()
+    assert (Alphabet(logs, lo=-5).pop(Coder.from_bytes(data), count) == symbols - 5).all()
+    read = Alphabet(logs, lo=-5).pop(Coder.from_bytes(data), count, values)
+    assert read.dtype == dtype
+    assert read.tobytes() == values[symbols].tobytes()
 
 
 def test_alphabet_of_masses_that_vanish() -> None:

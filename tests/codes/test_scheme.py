@@ -180,6 +180,52 @@ def test_quantised_tensors_are_what_the_quantizer_says(case: tuple[Any, float], 
     assert coding.squared_error(tensor) == pytest.approx(float((difference**2).sum()), rel=1e-12)
 
 
+def written(coding: Coding, tensor: Any) -> Coder:
+    coder = Coder()
+    coding.write(coder, tensor)
+    return Coder.from_bytes(coder.to_bytes())
+
+
+@pytest.mark.parametrize("size", [0, 3, 9000], ids=["none", "fewer than levels", "more than levels"])
+@pytest.mark.parametrize("case", examples.quantizers(), ids=examples.label)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e5m2])
+def test_tensors_are_read_as_their_symbols_are_restored(case: tuple[Any, float], size: int, dtype: Any) -> None:
+    quantizer, reach = case
+    tensor = (RNG.normal(0.0, 1.0, size) * min(reach / 8, 4.0)).astype(dtype)
+    coding = coded(Gaussian(2.0), quantizer, *Histogram.of(quantizer, tensor).ends)
+    symbols = coding.symbols(tensor)
+    read = coding.read(written(coding, tensor), tensor.dtype, tensor.shape)
+    assert read.dtype == dtype
+    assert read.tobytes() == coding.restore(symbols, tensor.dtype, tensor.shape).tobytes()
+
+
+def test_levels_beyond_the_dtype_matter_only_where_they_occur() -> None:
+    """As where tensors of several dtypes share a code."""
+    coding = coded(Gaussian(20000.0), UniformGrid(1000.0), -70, 70)
+    tensor = np.round(np.linspace(-65.0, 65.0, 400)) * 1000.0
+    half = tensor.astype(np.float16)
+    assert coding.read(written(coding, half), half.dtype, (400,)).tolist() == half.tolist()
+    tensor[7] = 70000.0
+    with pytest.raises(WeightsError, match=r"tensor 'w'.*beyond the largest float16"):
+        coding.read(written(coding, tensor), half.dtype, (400,), "w")
+
+
+@pytest.mark.parametrize("lo", [-(2**31), 2**31 - 9])
+def test_levels_at_the_ends_of_32_bits(lo: int) -> None:
+    coding = coded(Gaussian(1e9), UniformGrid(1.0), lo, lo + 8)
+    tensor = np.arange(lo, lo + 9, dtype=np.float64)
+    tensor[tensor == -(2.0**31)] += 1.0  # a symbol that no grid gives a weight
+    assert coding.read(written(coding, tensor), tensor.dtype, (9,)).tolist() == tensor.tolist()
+
+
+def test_integers_by_a_code_of_a_prior() -> None:
+    tensor = RNG.integers(-9, 10, 400).astype(np.int8)
+    coding = Coding(None, Discretized(Gaussian(5.0), UniformGrid(1.0), -9, 9))
+    assert coding.read(written(coding, tensor), tensor.dtype, (20, 20)).tolist() == tensor.reshape(20, 20).tolist()
+    with pytest.raises(WeightsError, match=r"tensor 'w'.*got float32"):
+        coding.read(written(coding, tensor), np.dtype(np.float32), (400,), "w")
+
+
 @pytest.mark.parametrize("spread", [10, 10**7], ids=["dense", "sparse"])
 def test_histograms(spread: int) -> None:
     """Both ways of counting, more than one chunk, and merged."""
