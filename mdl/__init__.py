@@ -7,6 +7,8 @@
 True
 """
 
+from typing import TYPE_CHECKING, Any
+
 from mdl.bounds import Certificate, certificate, certify
 from mdl.codes.adaptive import KT
 from mdl.errors import MdlError, MessageError, PlatformError
@@ -37,6 +39,9 @@ from mdl.priors import (
 from mdl.quantize import Codebook, DeadZone, FloatFormat, UniformGrid
 from mdl.weights import Weights, load, save
 
+if TYPE_CHECKING:
+    from mdl.select import MDLLogistic, MDLMLPClassifier, MDLRidge, MDLSearch
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -53,6 +58,10 @@ __all__ = [
     "Hashed",
     "Laplace",
     "Logistic",
+    "MDLLogistic",
+    "MDLMLPClassifier",
+    "MDLRidge",
+    "MDLSearch",
     "MdlError",
     "MessageError",
     "Mixture",
@@ -90,3 +99,18 @@ __all__ = [
     "variational",
     "wrap",
 ]
+
+_ESTIMATORS = ("MDLLogistic", "MDLMLPClassifier", "MDLRidge", "MDLSearch")
+
+
+def __getattr__(name: str) -> Any:
+    """The estimators derive from scikit-learn's, which is imported only when one of them is asked for."""
+    if name in _ESTIMATORS:
+        from mdl import select
+
+        return getattr(select, name)
+    raise AttributeError(f"module 'mdl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ESTIMATORS})

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mdl"
 ROOMS = (
     "errors", "length", "masses", "fitting", "priors", "penalties", "quantize", "likelihoods", "codes", "files",
     "formats", "weights", "models", "curvature", "trials", "lengths", "bounds", "datasets", "training", "ladder",
-    "sweep", "symbolic", "plot", "cli",
+    "tasks", "sweep", "select", "symbolic", "plot", "cli",
 )  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
