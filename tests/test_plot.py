@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import mdl
 from mdl import plot
@@ -118,3 +120,26 @@ def test_random_labels_are_drawn_for_each_code() -> None:
     (axes,) = plot.random_labels_figure(table).axes
     assert axes.get_legend_handles_labels()[1] == ["true labels", "shuffled labels"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["grid", "evidence"]
+
+
+def test_the_parts_of_a_message_beside_what_it_predicts() -> None:
+    left, right = plot.parts_figure(_table(), "logistic").axes
+    assert _marked(left) == [STRENGTHS[1]]
+    assert _marked(right) == [STRENGTHS[3], STRENGTHS[2]]
+    assert right.get_legend_handles_labels()[1] == ["as trained", "as coded"]
+
+
+def _gaps() -> pd.DataFrame:
+    rows = [("net", prior, 10, k, 4.0**-k) for prior in ("Gaussian", "Laplace", "Uniform") for k in range(5)]
+    return pd.DataFrame(rows, columns=["model", "prior", "weights", "halvings", "gap_nats_per_weight"])
+
+
+def test_gaps_are_drawn_for_every_prior_that_has_one() -> None:
+    (axes,) = plot.gap_figure(_gaps()).axes
+    assert axes.get_legend_handles_labels()[1] == ["Gaussian", "Laplace", "slope 2"]
+    assert "nats" in axes.get_ylabel()
+
+
+def test_a_png_names_what_drew_it(tmp_path) -> None:
+    _, png = plot.save_figure(plot.gap_figure(_gaps()), tmp_path / "a")
+    assert Image.open(png).text["Software"] == f"matplotlib {mpl.__version__}"

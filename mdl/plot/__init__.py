@@ -1,0 +1,35 @@
+"""Draws tables that others computed; a ``plot_`` takes ``ax=`` and returns it, a ``_figure`` is a whole figure."""
+
+from mdl.plot.labels import certificates_figure, random_labels_figure
+from mdl.plot.ladders import compare, ladder_figure, plot_ladder
+from mdl.plot.penalties import gap_figure, plot_gap
+from mdl.plot.selection import choices_figure, excess_figure, plot_choices, plot_excess, ranks_figure
+from mdl.plot.style import COLOURS, DASHES, MARKERS, STYLE, TITLES, own_axes, save_figure
+from mdl.plot.sweeps import parts_figure, plot_held_out, plot_lengths, plot_totals, sweep_figure
+
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "MARKERS",
+    "STYLE",
+    "TITLES",
+    "certificates_figure",
+    "choices_figure",
+    "compare",
+    "excess_figure",
+    "gap_figure",
+    "ladder_figure",
+    "own_axes",
+    "parts_figure",
+    "plot_choices",
+    "plot_excess",
+    "plot_gap",
+    "plot_held_out",
+    "plot_ladder",
+    "plot_lengths",
+    "plot_totals",
+    "random_labels_figure",
+    "ranks_figure",
+    "save_figure",
+    "sweep_figure",
+]
