@@ -38,7 +38,7 @@ def excess_figure(summary: pd.DataFrame) -> Figure:
         for axes, family in zip(panels, families, strict=True):
             plot_excess(summary[summary["family"] == family], axes)
             axes.set_title(_FAMILIES.get(family, family))
-        panels[0].legend(loc="lower right")
+        panels[-1].legend(loc="lower left")
         figure.supxlabel("mean excess over the best strength, held-out bits an example", fontsize=8)
     return figure
 
@@ -83,7 +83,7 @@ def ranks_figure(ranks: pd.Series, difference: float, ax: Axes | None = None) ->
         axes.set_yticks(range(len(ordered)), list(ordered.index))
         axes.invert_yaxis()
         axes.set_xlabel("mean rank of held-out bits over problems")
-        axes.legend(loc="lower left")
+        axes.legend(loc="upper right")
     return axes.figure  # type: ignore[return-value]
 
 

@@ -57,7 +57,7 @@ def test_ridge_at_every_strength(benchmark, record, regression):
     assert own < times["RidgeCV, leave one out"]
 
 
-@pytest.mark.parametrize("code", ["evidence", "prequential"])
+@pytest.mark.parametrize("code", ["evidence", "rotated", "prequential"])
 def test_softmax_along_the_path(benchmark, record, code):
     """13 strengths of softmax regression on 1,000 digits, beside 10-fold cross-validation of the same."""
     X, y = load_digits(return_X_y=True)
