@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mdl import datasets
 from mdl.masses import Array
 
-_MOST_TEST_ROWS = 2000
+MOST_TEST_ROWS = 2000
 
 #: Tables with classes; those of KEEL are in the package that ``make data`` installs.
 _CLASSES = {
@@ -75,7 +75,7 @@ class Problem:
         """
         X, y = _arrays(self.table, self.column if self.family == "ridge" else None)
         order = np.random.default_rng(seed).permutation(len(y))
-        rows, test = order[: self.n], order[self.n : self.n + _MOST_TEST_ROWS]
+        rows, test = order[: self.n], order[self.n : self.n + MOST_TEST_ROWS]
         mean, scale = X[rows].mean(axis=0), X[rows].std(axis=0)
         varies = scale > 1e-12 * np.abs(X[rows]).max(axis=0, initial=0.0)
         X = (X[:, varies] - mean[varies]) / scale[varies]

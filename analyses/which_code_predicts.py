@@ -21,7 +21,7 @@ from sklearn.neural_network import MLPClassifier
 
 from analyses import _command, _leaderboard, _text
 from analyses._held_out import HeldOut
-from analyses._problems import Drawn, Problem, problems
+from analyses._problems import MOST_TEST_ROWS, Drawn, Problem, problems
 from analyses._selectors import PEER, SLOW, Selector, selectors
 from mdl import plot
 from mdl.masses import Array
@@ -157,7 +157,8 @@ def captions(table: pd.DataFrame) -> dict[str, str]:
 
 
 def numbers(table: pd.DataFrame) -> dict[str, str]:
-    said = {"eta": f"{ETA:g}", "hidden": str(HIDDEN)}
+    said = {"eta": f"{ETA:g}", "hidden": str(HIDDEN), "test_rows": _text.thousands(MOST_TEST_ROWS)}
+    said["most_examples"] = _text.thousands(table["problem"].str.rpartition("-")[2].astype(int).max())
     for half, part in table.groupby("half", sort=False):
         said[f"{half}_problems"] = _text.thousands(part.groupby(["family", "problem"]).ngroups)
         said[f"{half}_splits"] = str(part["seed"].nunique())
