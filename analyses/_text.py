@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from mdl import plot
+
 
 def thousands(value: float) -> str:
     """A count or a number of bits, rounded to one: ``20,875``; a dash where there is none."""
@@ -42,6 +44,12 @@ def percent(digits: int = 0) -> Callable[[float], str]:
 def between(low: str, high: str) -> str:
     """``12 to 27``, or the one number if they are the same."""
     return low if low == high else f"{low} to {high}"
+
+
+def interval(values: Any, said: Callable[[float], str]) -> str:
+    """Mean and 95 % interval of independent values: ``0.24 (0.13 to 0.38)``."""
+    mean, low, high = map(said, plot.mean_interval(values))
+    return f"{mean} ({low} to {high})"
 
 
 def listed(words: list[str]) -> str:

@@ -143,3 +143,24 @@ def test_gaps_are_drawn_for_every_prior_that_has_one() -> None:
 def test_a_png_names_what_drew_it(tmp_path) -> None:
     _, png = plot.save_figure(plot.gap_figure(_gaps()), tmp_path / "a")
     assert Image.open(png).text["Software"] == f"matplotlib {mpl.__version__}"
+
+
+def test_lines_are_means_with_students_interval_and_the_least_is_marked() -> None:
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    cells = [(x, by, seed) for x in (0.1, 1.0, 10.0) for by in ("a", "b") for seed in range(5)]
+    table = pd.DataFrame(cells, columns=["x", "by", "seed"]).assign(y=rng.normal(size=len(cells)))
+    axes = plot.plot_lines(table, "x", "y", "by", labels={"a": "the first"}, minimum=True)
+    first = table[table["by"] == "a"].groupby("x")["y"]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), first.mean())
+    values = table["y"][:5].to_numpy()
+    ends = stats.t.interval(0.95, 4, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(plot.mean_interval(values)[1:], ends)
+    assert [text.get_text() for text in axes.legend().get_texts()] == ["the first", "b"]
+    assert axes.lines[1].get_xdata() == [first.mean().idxmin()]
+
+
+def test_one_value_is_its_own_interval_and_none_has_none() -> None:
+    assert plot.mean_interval([2.0]) == (2.0, 2.0, 2.0)
+    assert np.isnan(plot.mean_interval([np.nan])).all()

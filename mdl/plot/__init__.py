@@ -2,6 +2,7 @@
 
 from mdl.plot.labels import certificates_figure, random_labels_figure
 from mdl.plot.ladders import compare, ladder_figure, plot_ladder
+from mdl.plot.lines import mean_interval, panels, plot_lines, styled
 from mdl.plot.penalties import gap_figure, plot_gap
 from mdl.plot.selection import choices_figure, excess_figure, plot_choices, plot_excess, ranks_figure
 from mdl.plot.style import COLOURS, DASHES, MARKERS, STYLE, TITLES, own_axes, save_figure
@@ -19,7 +20,9 @@ __all__ = [
     "excess_figure",
     "gap_figure",
     "ladder_figure",
+    "mean_interval",
     "own_axes",
+    "panels",
     "parts_figure",
     "plot_choices",
     "plot_excess",
@@ -27,9 +30,11 @@ __all__ = [
     "plot_held_out",
     "plot_ladder",
     "plot_lengths",
+    "plot_lines",
     "plot_totals",
     "random_labels_figure",
     "ranks_figure",
     "save_figure",
+    "styled",
     "sweep_figure",
 ]
