@@ -49,15 +49,21 @@ def gaussian_pdf(z: Array) -> Array:
 
 def gaussian_mass(lower: ArrayLike, upper: ArrayLike) -> Array:
     """Gaussian: differences of ln Phi in the left tail, a series in the width for narrow cells."""
-    far, near = _split(lower, upper)
+    low, high = np.broadcast_arrays(np.asarray(lower, float), np.asarray(upper, float))
     with np.errstate(invalid="ignore"):
-        width, centre = near - far, 0.5 * (near + far)
+        width, centre = high - low, 0.5 * (high + low)
         z = 0.5 * np.abs(centre) * width
-        narrow = (width < 2e-3) & (z < 0.1)
-    if narrow.all():
+    if _all_below(width, 2e-3) and _all_below(z, 0.1):  # even in the centre: nothing to reflect
         return _gaussian_narrow(centre, width, z)
+    narrow = (width < 2e-3) & (z < 0.1)
+    far, near = _fold(low, high)
     mass = log_sub(special.log_ndtr(near), special.log_ndtr(far))
     return np.where(narrow, _gaussian_narrow(centre, width, z), mass) if narrow.any() else mass
+
+
+def _all_below(values: Array, bound: float) -> bool:
+    """Whether every value is; one that is no number is not."""
+    return values.size > 0 and bool(values.max() < bound)
 
 
 def _gaussian_narrow(centre: Array, width: Array, z: Array) -> Array:

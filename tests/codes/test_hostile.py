@@ -269,8 +269,8 @@ HOSTILE: dict[str, bytes] = {
     "symbols that float8 lacks": forged(
         header([9]), coded(priors.Gaussian(1.0), 0, 9999, quantize.FloatFormat("float8_e5m2"))
     ),
-    "an alphabet of 2^32 under 32 components": forged(
-        header([20]), coded(SLOW, -(2**31), 2**31 - 1, UniformGrid(1e-9)), tail=NOISE[:20] + b"\1"
+    "an alphabet of 2^32 under 32 components": forged(  # a table of 2^16 levels for each weight
+        header([10]), coded(SLOW, -(2**31), 2**31 - 1, UniformGrid(1e-9)), tail=NOISE[:20] + b"\1"
     ),
     "an alphabet of 2^32 in a heavy tail": forged(
         header([1 << 20]), coded(priors.StudentT(1e-9, 0.0, 1.5), -(2**31), 2**31 - 1), tail=NOISE
