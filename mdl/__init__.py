@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdl.bounds import Certificate, certificate, certify
 from mdl.codes.adaptive import KT
+from mdl.codes.scaled import Scaled
 from mdl.errors import MdlError, MessageError, PlatformError
 from mdl.length import CodeLength, compare
 from mdl.lengths.evidence import evidence
@@ -37,6 +38,7 @@ from mdl.priors import (
     Uniform,
 )
 from mdl.quantize import Codebook, DeadZone, FloatFormat, UniformGrid
+from mdl.trellis import Trellis
 from mdl.weights import Weights, load, save
 
 if TYPE_CHECKING:
@@ -67,8 +69,10 @@ __all__ = [
     "Mixture",
     "Model",
     "PlatformError",
+    "Scaled",
     "SpikeAndSlab",
     "StudentT",
+    "Trellis",
     "Uniform",
     "UniformGrid",
     "Weights",

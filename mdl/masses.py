@@ -82,7 +82,7 @@ def laplace_pdf(z: Array) -> Array:
 def laplace_mass(lower: ArrayLike, upper: ArrayLike) -> Array:
     """Laplace: closed form, with the cell that straddles the kink treated apart."""
     far, near = _split(lower, upper)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         one_side = np.minimum(near, 0.0) - LN2 + np.log(-np.expm1(far - near))
         outside = 0.5 * (np.exp(far) + np.exp(-near))
         inside = -0.5 * (np.expm1(far) + np.expm1(-near))

@@ -35,7 +35,8 @@ class Quantizer(Protocol):
         ...
 
 
-def _finite(w: ArrayLike) -> Array:
+def finite(w: ArrayLike) -> Array:
+    """Weights as float64, or QuantizationError if some are NaN or infinite."""
     values = np.asarray(w, np.float64)
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
@@ -43,13 +44,15 @@ def _finite(w: ArrayLike) -> Array:
     return values
 
 
-def _checked_step(step: object) -> float:
+def checked_step(step: object) -> float:
+    """A step as a float, or QuantizationError if it is none."""
     if not (isinstance(step, float | int | np.floating | np.integer) and math.isfinite(step) and step >= 1e-300):
         raise QuantizationError(f"step: expected a positive finite number, got {step!r}")
     return float(step)
 
 
-def _to_int32(values: Array, what: str) -> Symbols:
+def to_int32(values: Array, what: str) -> Symbols:
+    """Whole numbers as symbols, or QuantizationError saying that ``what`` is too small for them."""
     if values.size and not max(-float(values.min()), float(values.max())) <= _LIMIT:
         largest = float(np.abs(values).max())
         raise QuantizationError(f"{what} is too small: a weight is {largest:.3g} steps from zero, at most 2^31 - 1 fit")
@@ -70,12 +73,12 @@ class UniformGrid:
     step: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "step", _checked_step(self.step))
+        object.__setattr__(self, "step", checked_step(self.step))
 
     def quantize(self, w: ArrayLike) -> Symbols:
         """Nearest multiple of the step."""
         with np.errstate(over="ignore"):
-            return _to_int32(np.rint(_finite(w) / self.step), f"step {self.step:g}")
+            return to_int32(np.rint(finite(w) / self.step), f"step {self.step:g}")
 
     def dequantize(self, symbols: ArrayLike) -> Array:
         """Symbol times step."""
@@ -99,16 +102,16 @@ class DeadZone:
     rounding: float = 0.375
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "step", _checked_step(self.step))
+        object.__setattr__(self, "step", checked_step(self.step))
         if not 0.0 < self.rounding <= 0.5:
             raise QuantizationError(f"rounding: expected 0 < rounding <= 1/2, got {self.rounding}")
 
     def quantize(self, w: ArrayLike) -> Symbols:
         """Multiple of the step, rounded towards zero below ``1 - rounding``."""
-        values = _finite(w)
+        values = finite(w)
         with np.errstate(over="ignore"):
             magnitude = np.floor(np.abs(values) / self.step + self.rounding)
-        return _to_int32(np.copysign(magnitude, values), f"step {self.step:g}")
+        return to_int32(np.copysign(magnitude, values), f"step {self.step:g}")
 
     def dequantize(self, symbols: ArrayLike) -> Array:
         """Symbol times step."""
@@ -144,7 +147,7 @@ class Codebook:
         """
         from sklearn.cluster import KMeans
 
-        values = _finite(w).reshape(-1, 1)
+        values = finite(w).reshape(-1, 1)
         if levels < 1 or values.size == 0:
             raise QuantizationError(f"Codebook.fit: expected weights and levels >= 1, got {values.size} and {levels}")
         start = np.unique(np.quantile(values, (np.arange(levels) + 0.5) / levels, method="nearest"))
@@ -159,7 +162,7 @@ class Codebook:
 
     def quantize(self, w: ArrayLike) -> Symbols:
         """Index of the nearest level."""
-        return np.searchsorted(self._edges[1], _finite(w)).astype(np.int32)
+        return np.searchsorted(self._edges[1], finite(w)).astype(np.int32)
 
     def dequantize(self, symbols: ArrayLike) -> Array:
         """The level."""
@@ -229,7 +232,7 @@ class FloatFormat:
 
     def quantize(self, w: ArrayLike) -> Symbols:
         """Nearest value of the format, ties to the even one."""
-        values = _finite(w)
+        values = finite(w)
         kind, unsigned = _FORMATS[self.name]
         if values.size and float(np.abs(values).max()) > self.largest:
             worst = float(np.abs(values).max())

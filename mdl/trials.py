@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mdl.codes import message
+from mdl.codes.fitted import fit_counts
 from mdl.codes.integers import EliasDelta, Signed
 from mdl.codes.message import DataPart
-from mdl.codes.scheme import FREE, Coding, Histogram, PriorLike, Scheme, fit_counts
+from mdl.codes.scheme import FREE, Coding, Histogram, PriorLike, Scheme
 from mdl.errors import MdlError, QuantizationError
 from mdl.length import CodeLength
 from mdl.models import FeedForward, Model, checked_inputs, to_indices

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mdl import likelihoods, priors, quantize
-from mdl.codes import Code, adaptive, curved, discretized, integers, random
+from mdl import likelihoods, priors, quantize, trellis
+from mdl.codes import Code, adaptive, curved, discretized, integers, random, scaled
 from mdl.codes.coder import Bits, Coder
 from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural, read_real, real_bits
 from mdl.codes.prefix import IntegerCode
@@ -62,6 +62,8 @@ FAMILIES: tuple[tuple[str, type], ...] = (
     ("quantizer", random.RandomTree),
     ("quantizer", curved.CurvedGrid),
     ("code", curved.ByStep),
+    ("quantizer", trellis.Trellis),
+    ("code", scaled.ScaledMatrix),
 )
 TAG_BITS = 6
 _MAX_DEPTH = 4

@@ -1,4 +1,4 @@
-"""How the tensors of a model are coded: a quantizer and a code for each, chosen to shorten the whole, and described."""
+"""How the tensors of a model are coded: a quantizer and a code for each, and what a reader is told of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,37 +18,45 @@ from mdl.codes.coder import MAX_LEVELS, Coder, Symbols
 from mdl.codes.describe import Described, describe, read
 from mdl.codes.discretized import Discretized
 from mdl.codes.integers import EliasDelta, Signed
-from mdl.codes.numbers import natural_bits, read_natural, round_real
-from mdl.errors import MdlError, MessageError, PriorError, WeightsError
+from mdl.codes.numbers import natural_bits, read_natural
+from mdl.codes.scaled import Scaled, ScaledMatrix
+from mdl.errors import MdlError, MessageError, WeightsError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
 from mdl.priors import Prior
-from mdl.quantize import Quantizer, UniformGrid
+from mdl.quantize import Quantizer
+from mdl.trellis import Trellis
 
-#: A prior, or a family of codes by the smallest and largest symbol, such as ``KT``.
-PriorLike = Prior | Callable[[int, int], Code]
+#: A prior, one with scales of its own for rows and columns, or a family of codes by the smallest and largest symbol.
+PriorLike = Prior | Scaled | Callable[[int, int], Code]
 
 Tensor = NDArray[Any]
-P = TypeVar("P", bound=Prior)
 
 _CHUNK = 1 << 15  # weights quantised at a time: an allocator maps larger temporaries anew each time
+_RUNS = 1 << 20  # the same where runs of weights are quantised side by side: the more, the faster
 _DENSE = 1 << 20  # widest range of symbols counted by bincount
 FREE, BUFFERS, WEIGHTS = "intercepts", "buffers", "weights"
 
 
 @dataclass(frozen=True)
 class Coding:
-    """How one tensor is coded. ``quantizer`` is None for a tensor of integers; ``part`` names what it is charged to."""
+    """How one tensor is coded. ``quantizer`` is None for a tensor of integers; ``part`` names what it is charged to.
+
+    ``chosen`` are its symbols where a search chose them, which takes longer than to round a weight at a time.
+    """
 
     quantizer: Quantizer | None
     code: Code
     part: str = WEIGHTS
+    chosen: Symbols | None = dataclasses.field(default=None, kw_only=True, compare=False, repr=False)
 
     def symbols(self, tensor: Tensor, name: str = "") -> Symbols:
         """The tensor's symbols in row-major order, (size,) int32."""
+        if self.chosen is not None:
+            return self.chosen
         flat = tensor.reshape(-1)
         symbols = np.empty(flat.size, np.int32)
-        for rows in _chunks(flat.size):
+        for rows in _chunks(flat.size, self.quantizer):
             symbols[rows] = _to_symbols(self.quantizer, flat[rows], name)
         if symbols.size:  # what a reader would refuse is not written
             _restore(self.quantizer, np.array([symbols.min(), symbols.max()]), tensor.dtype, name)
@@ -63,7 +71,7 @@ class Coding:
             _restore(self.quantizer, np.array([symbols.min(), symbols.max()]), dtype, name)
         owned = symbols.flags.owndata and symbols.flags.c_contiguous
         tensor = symbols.view(dtype) if owned and dtype.itemsize == symbols.itemsize else np.empty(symbols.size, dtype)
-        for rows in _chunks(symbols.size):
+        for rows in _chunks(symbols.size, self.quantizer):
             tensor[rows] = symbols[rows] if self.quantizer is None else self.quantizer.dequantize(symbols[rows])
         return tensor.reshape(shape)
 
@@ -74,7 +82,8 @@ class Coding:
     def read(self, coder: Coder, dtype: np.dtype[Any], shape: tuple[int, ...], name: str = "") -> Tensor:
         """Read a tensor of that dtype and shape; MdlError if the message holds none."""
         code, count = self.code, math.prod(shape)
-        if isinstance(code, Discretized) and code.levels <= min(count, MAX_LEVELS):
+        alone = not isinstance(self.quantizer, Trellis)
+        if alone and isinstance(code, Discretized) and code.levels <= min(count, MAX_LEVELS):
             levels = self._levels(code, dtype)
             if levels is not None:
                 return code.pop_as(coder, count, levels).reshape(shape)
@@ -89,16 +98,20 @@ class Coding:
 
     def nats(self, tensor: Tensor, name: str = "", counted: Histogram | None = None) -> float:
         """Ideal length of the tensor, nats; from its histogram unless the code depends on the order."""
-        if self.quantizer is None or isinstance(self.code, Dirichlet | TwoLevel):
+        if self.quantizer is None or isinstance(self.code, Dirichlet | TwoLevel | ScaledMatrix):
             return float(self.code.nats(self.symbols(tensor, name)).sum())
-        counted = counted or Histogram.of(self.quantizer, tensor, name)
+        if counted is None:
+            counted = (
+                Histogram.of(self.quantizer, tensor, name) if self.chosen is None else Histogram.of_symbols(self.chosen)
+            )
         return float(self.code.nats(counted.symbols) @ counted.counts)
 
     def squared_error(self, tensor: Tensor) -> float:
         """Sum of squared differences between the tensor and what a reader gets."""
         flat, total = tensor.reshape(-1), 0.0
-        for rows in _chunks(flat.size):
-            got = self.restore(self.symbols(flat[rows]), tensor.dtype, (-1,))
+        for rows in _chunks(flat.size, self.quantizer):
+            symbols = self.symbols(flat[rows]) if self.chosen is None else self.chosen[rows].copy()
+            got = self.restore(symbols, tensor.dtype, (-1,))
             difference = got.astype(np.float64) - flat[rows].astype(np.float64)
             total += float(difference @ difference)
         return total
@@ -108,8 +121,15 @@ def _to_symbols(quantizer: Quantizer | None, values: Tensor, name: str) -> Symbo
     _check_kind(quantizer, values.dtype, name)
     if quantizer is None:
         return _as_int32(values, name)
-    try:
+    with naming(name):
         return quantizer.quantize(values)
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Errors say which tensor they are about."""
+    try:
+        yield
     except ValueError as error:
         raise type(error)(f"tensor {name!r}: {error}") from error
 
@@ -139,8 +159,9 @@ def restored(weights: Array, dtype: np.dtype[Any], name: str) -> Tensor:
     return values
 
 
-def _chunks(size: int) -> Iterator[slice]:
-    return (slice(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK))
+def _chunks(size: int, quantizer: Quantizer | None) -> Iterator[slice]:
+    rows = _RUNS if isinstance(quantizer, Trellis) else _CHUNK
+    return (slice(start, min(start + rows, size)) for start in range(0, size, rows))
 
 
 def _as_int32(flat: Tensor, name: str) -> Symbols:
@@ -157,10 +178,16 @@ class Histogram:
     counts: NDArray[np.int64]
 
     @classmethod
+    def of_symbols(cls, symbols: Symbols) -> Histogram:
+        """Of symbols that are there already."""
+        return _count(symbols) if symbols.size else cls.merge([])
+
+    @classmethod
     def of(cls, quantizer: Quantizer, tensor: Tensor, name: str = "") -> Histogram:
         """Of a tensor's symbols, counted chunk by chunk."""
         flat = tensor.reshape(-1)
-        return cls.merge([_count(_to_symbols(quantizer, flat[rows], name)) for rows in _chunks(flat.size)])
+        chunks = _chunks(flat.size, quantizer)
+        return cls.merge([_count(_to_symbols(quantizer, flat[rows], name)) for rows in chunks])
 
     @classmethod
     def merge(cls, histograms: Collection[Histogram]) -> Histogram:
@@ -191,6 +218,9 @@ def _count(symbols: Symbols) -> Histogram:
         used = np.flatnonzero(dense)
         return Histogram(used + lo, dense[used])
     return Histogram(*(a.astype(np.int64) for a in np.unique(symbols, return_counts=True)))
+
+
+INTEGER_CODING = Coding(None, Signed(EliasDelta()), BUFFERS)
 
 
 @dataclass(frozen=True)
@@ -245,7 +275,7 @@ class Scheme:
     def quantized(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors as a reader will get them."""
         return {
-            name: coding.restore(coding.symbols(tensors[name], name), tensors[name].dtype, tensors[name].shape)
+            name: coding.restore(coding.symbols(tensors[name], name).copy(), tensors[name].dtype, tensors[name].shape)
             for name, coding in self.codings.items()
         }
 
@@ -269,109 +299,3 @@ def _aged(seen: list[Any], age: int) -> Any:
 def _known(quantizer: Quantizer | None) -> dict[str, object]:
     """What the description of a code need not repeat."""
     return {} if quantizer is None else {"quantizer": quantizer}
-
-
-INTEGER_CODING = Coding(None, Signed(EliasDelta()), BUFFERS)
-
-
-def fit_scheme(
-    tensors: Mapping[str, Tensor],
-    quantizers: Mapping[str, Quantizer],
-    prior: PriorLike,
-    free: Mapping[str, UniformGrid] | None = None,
-) -> Scheme:
-    """The shortest scheme with these quantisers: one prior for all tensors that share a quantizer, or one a tensor.
-
-    Parameters
-    ----------
-    tensors
-        ``{name: array}``; those of integers are coded as they are.
-    quantizers
-        One for every tensor of floats that is not ``free``.
-    prior
-        Its open parameters are fitted to the quantised weights and rounded to the precision that is worth its bits.
-    free
-        Grids of the tensors that no penalty touches, coded by signed Elias delta, apart.
-    """
-    free = free or {}
-    counts = {name: Histogram.of(quantizer, tensors[name], name) for name, quantizer in quantizers.items()}
-    return fit_counts(tensors, quantizers, prior, free, counts)
-
-
-def fit_counts(
-    tensors: Mapping[str, Tensor],
-    quantizers: Mapping[str, Quantizer],
-    prior: PriorLike,
-    free: Mapping[str, UniformGrid],
-    counts: Mapping[str, Histogram],
-) -> Scheme:
-    """``fit_scheme`` for tensors whose symbols have been counted already."""
-    fixed = {name: Coding(grid, Signed(EliasDelta()), FREE) for name, grid in free.items()}
-    whole = {name: INTEGER_CODING for name in tensors if name not in quantizers and name not in free}
-    each = {name: Coding(q, _fit(prior, q, counts[name])) for name, q in quantizers.items()}
-    candidates = [each]
-    if len(set(quantizers.values())) == 1 < len(quantizers):
-        (quantizer,) = set(quantizers.values())
-        shared = Coding(quantizer, _fit(prior, quantizer, Histogram.merge(list(counts.values()))))
-        candidates.append(dict.fromkeys(quantizers, shared))
-    schemes = []
-    for fitted in candidates:
-        codings = {**fixed, **whole, **fitted}
-        schemes.append(Scheme({name: codings[name] for name in tensors}))
-    penalised = {name: tensors[name] for name in quantizers}
-    return min(schemes, key=lambda s: _of(s, quantizers).length(penalised, counts).nats)
-
-
-def _of(scheme: Scheme, names: Collection[str]) -> Scheme:
-    return Scheme({name: coding for name, coding in scheme.codings.items() if name in names})
-
-
-def _fit(prior: PriorLike, quantizer: Quantizer, counted: Histogram) -> Code:
-    lo, hi = counted.ends
-    if callable(prior):
-        return prior(lo, hi)
-    w, counts, width = counted.cells(quantizer)
-    fitted = prior.fit(w, counts, width)
-
-    def nats(candidate: Prior) -> float:
-        terms = Discretized(candidate, quantizer, lo, hi).log_mass(counted.symbols)
-        return sum(bits.size for _, bits in describe(candidate)) * LN2 - float(counts @ terms)
-
-    return Discretized(_first_minimum(_roundings(fitted, prior), nats), quantizer, lo, hi)
-
-
-def _roundings(fitted: P, given: Prior) -> Iterator[P]:
-    """``fitted`` with its open reals to 1, 2, ... significant bits, where the family allows that, and as it is."""
-    for bits in range(1, 25):
-        with contextlib.suppress(PriorError):
-            yield _rounded(fitted, given, bits)
-    yield fitted
-
-
-def _first_minimum(candidates: Iterator[P], nats: Callable[[P], float]) -> P:
-    """The best of candidates whose lengths fall and then rise, without trying all."""
-    best = next(candidates)
-    shortest, worse = nats(best), 0
-    for candidate in candidates:
-        length = nats(candidate)
-        if length < shortest:
-            best, shortest, worse = candidate, length, 0
-        elif math.isfinite(length):
-            worse += 1
-        if worse == 3:
-            break
-    return best
-
-
-def _rounded(fitted: P, given: Prior, bits: int) -> P:
-    """``fitted`` with the reals that were open in ``given`` rounded to so many significant bits."""
-    changes: dict[str, Any] = {}
-    for field in dataclasses.fields(fitted):  # type: ignore[arg-type]
-        value, before = getattr(fitted, field.name), getattr(given, field.name)
-        if dataclasses.is_dataclass(value):
-            changes[field.name] = _rounded(value, before, bits)  # type: ignore[type-var]
-        elif before is None and isinstance(value, tuple):
-            changes[field.name] = tuple(round_real(v, bits) for v in value)
-        elif before is None:
-            changes[field.name] = round_real(value, bits)
-    return dataclasses.replace(fitted, **changes)  # type: ignore[type-var]

@@ -57,7 +57,6 @@ class ShapedCoding(Coding):
 
     grid: Grid = field(kw_only=True)
     bound: Code = field(kw_only=True)
-    chosen: Symbols | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, coding: Coding, inputs: Array, shape: tuple[int, ...], chosen: Symbols | None = None) -> Self:

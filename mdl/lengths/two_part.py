@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdl.codes import message
-from mdl.codes.scheme import PriorLike, Scheme, fit_scheme
+from mdl.codes.fitted import fit_scheme
+from mdl.codes.scheme import PriorLike, Scheme
 from mdl.errors import MessageError
 from mdl.length import LN2, CodeLength
 from mdl.models import Model, checked_inputs, from_architecture, from_indices, inputs_of_layer

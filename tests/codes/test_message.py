@@ -18,9 +18,10 @@ import mdl
 from mdl import likelihoods, models, priors
 from mdl.codes import discretized, message, random
 from mdl.codes.families import BY_NAME as CODES
+from mdl.codes.fitted import fit_scheme
 from mdl.codes.integers import EliasDelta, Signed
 from mdl.codes.message import DTYPES, DataPart, Message, parse, write
-from mdl.codes.scheme import Coding, Scheme, fit_scheme
+from mdl.codes.scheme import Coding, Scheme
 from mdl.errors import MdlError, MessageError, PlatformError, WeightsError
 from mdl.lengths.two_part import decode_with_data, encode_with_data
 from mdl.quantize import FloatFormat, UniformGrid

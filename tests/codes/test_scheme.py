@@ -17,8 +17,9 @@ from mdl import priors
 from mdl.codes.adaptive import KT, TwoLevel
 from mdl.codes.coder import Coder
 from mdl.codes.discretized import Discretized
+from mdl.codes.fitted import fit_scheme
 from mdl.codes.integers import EliasDelta, EliasGamma, Fibonacci, Signed
-from mdl.codes.scheme import BUFFERS, FREE, INTEGER_CODING, WEIGHTS, Coding, Histogram, Scheme, fit_scheme
+from mdl.codes.scheme import BUFFERS, FREE, INTEGER_CODING, WEIGHTS, Coding, Histogram, Scheme
 from mdl.errors import MessageError, QuantizationError, WeightsError
 from mdl.length import LN2
 from mdl.priors import Gaussian, Laplace

@@ -1,0 +1,160 @@
+"""The scheme that makes tensors short: parameters fitted, rounded to what their bits are worth, shared if that pays."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import types
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, TypeVar
+
+from mdl.codes import Code
+from mdl.codes.coder import Symbols
+from mdl.codes.describe import describe
+from mdl.codes.discretized import Discretized
+from mdl.codes.integers import EliasDelta, Signed
+from mdl.codes.numbers import round_real
+from mdl.codes.scaled import Scaled
+from mdl.codes.scheme import FREE, INTEGER_CODING, Coding, Histogram, PriorLike, Scheme, Tensor, naming
+from mdl.errors import PriorError
+from mdl.length import LN2
+from mdl.priors import Prior
+from mdl.quantize import Quantizer, UniformGrid
+from mdl.trellis import Trellis, shrunk
+
+P = TypeVar("P", bound=Prior)
+
+
+def fit_scheme(
+    tensors: Mapping[str, Tensor],
+    quantizers: Mapping[str, Quantizer],
+    prior: PriorLike,
+    free: Mapping[str, UniformGrid] | None = None,
+) -> Scheme:
+    """The shortest scheme with these quantisers: one prior for all tensors that share a quantizer, or one a tensor.
+
+    Parameters
+    ----------
+    tensors
+        ``{name: array}``; those of integers are coded as they are.
+    quantizers
+        One for every tensor of floats that is not ``free``.
+    prior
+        Its open parameters are fitted to the quantised weights and rounded to the precision that is worth its bits.
+    free
+        Grids of the tensors that no penalty touches, coded by signed Elias delta, apart.
+    """
+    chosen = {
+        name: _searched(quantizer, tensors[name], isinstance(prior, Scaled), name)
+        for name, quantizer in quantizers.items()
+        if isinstance(prior, Scaled) or isinstance(quantizer, Trellis)
+    }
+    counts = {
+        name: Histogram.of_symbols(chosen[name]) if name in chosen else Histogram.of(quantizer, tensors[name], name)
+        for name, quantizer in quantizers.items()
+    }
+    return fit_counts(tensors, quantizers, prior, free or {}, counts, chosen)
+
+
+def _searched(quantizer: Quantizer, tensor: Tensor, by_line: bool, name: str) -> Symbols:
+    """The symbols of a tensor at the least length for its error, as far as its quantizer leaves a choice."""
+    if isinstance(quantizer, Trellis):
+        with naming(name):
+            tensor = shrunk(tensor, quantizer.step, by_line)
+    return Coding(quantizer, INTEGER_CODING.code).symbols(tensor, name)
+
+
+def fit_counts(
+    tensors: Mapping[str, Tensor],
+    quantizers: Mapping[str, Quantizer],
+    prior: PriorLike,
+    free: Mapping[str, UniformGrid],
+    counts: Mapping[str, Histogram],
+    chosen: Mapping[str, Symbols] = types.MappingProxyType({}),
+) -> Scheme:
+    """``fit_scheme`` for tensors whose symbols have been counted already, and chosen already where they are."""
+    one = prior.prior if isinstance(prior, Scaled) else prior
+    fixed = {name: Coding(grid, Signed(EliasDelta()), FREE) for name, grid in free.items()}
+    whole = {name: INTEGER_CODING for name in tensors if name not in quantizers and name not in free}
+    each = {name: Coding(q, _fit(one, q, counts[name]), chosen=chosen.get(name)) for name, q in quantizers.items()}
+    candidates = [each]
+    if len(set(quantizers.values())) == 1 < len(quantizers):
+        (quantizer,) = set(quantizers.values())
+        shared = _fit(one, quantizer, Histogram.merge(list(counts.values())))
+        candidates.append({name: Coding(quantizer, shared, chosen=chosen.get(name)) for name in quantizers})
+    if isinstance(prior, Scaled):
+        candidates.append({name: _by_line(prior, coding, tensors[name]) for name, coding in each.items()})
+    schemes = []
+    for fitted in candidates:
+        codings = {**fixed, **whole, **fitted}
+        schemes.append(Scheme({name: codings[name] for name in tensors}))
+    penalised = {name: tensors[name] for name in quantizers}
+    return min(schemes, key=lambda s: _of(s, quantizers).length(penalised, counts).nats)
+
+
+def _by_line(prior: Scaled, plain: Coding, tensor: Tensor) -> Coding:
+    """Scales for rows and columns where that is shorter than one for the tensor."""
+    if tensor.ndim < 2 or plain.quantizer is None:
+        return plain
+    symbols = plain.symbols(tensor)
+    code = prior.fit(plain.quantizer, symbols, math.prod(tensor.shape[1:]))
+    if code is None:
+        return plain
+    by_line = dataclasses.replace(plain, code=code)
+    return min(plain, by_line, key=lambda coding: Scheme({"": coding}).length({"": tensor}).nats)
+
+
+def _of(scheme: Scheme, names: Collection[str]) -> Scheme:
+    return Scheme({name: coding for name, coding in scheme.codings.items() if name in names})
+
+
+def _fit(prior: Prior | Callable[[int, int], Code], quantizer: Quantizer, counted: Histogram) -> Code:
+    lo, hi = counted.ends
+    if callable(prior):
+        return prior(lo, hi)
+    w, counts, width = counted.cells(quantizer)
+    fitted = prior.fit(w, counts, width)
+
+    def nats(candidate: Prior) -> float:
+        terms = Discretized(candidate, quantizer, lo, hi).log_mass(counted.symbols)
+        return sum(bits.size for _, bits in describe(candidate)) * LN2 - float(counts @ terms)
+
+    return Discretized(_first_minimum(_roundings(fitted, prior), nats), quantizer, lo, hi)
+
+
+def _roundings(fitted: P, given: Prior) -> Iterator[P]:
+    """``fitted`` with its open reals to 1, 2, ... significant bits, where the family allows that, and as it is."""
+    for bits in range(1, 25):
+        with contextlib.suppress(PriorError):
+            yield _rounded(fitted, given, bits)
+    yield fitted
+
+
+def _first_minimum(candidates: Iterator[P], nats: Callable[[P], float]) -> P:
+    """The best of candidates whose lengths fall and then rise, without trying all."""
+    best = next(candidates)
+    shortest, worse = nats(best), 0
+    for candidate in candidates:
+        length = nats(candidate)
+        if length < shortest:
+            best, shortest, worse = candidate, length, 0
+        elif math.isfinite(length):
+            worse += 1
+        if worse == 3:
+            break
+    return best
+
+
+def _rounded(fitted: P, given: Prior, bits: int) -> P:
+    """``fitted`` with the reals that were open in ``given`` rounded to so many significant bits."""
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(fitted):  # type: ignore[arg-type]
+        value, before = getattr(fitted, field.name), getattr(given, field.name)
+        if dataclasses.is_dataclass(value):
+            changes[field.name] = _rounded(value, before, bits)  # type: ignore[type-var]
+        elif before is None and isinstance(value, tuple):
+            changes[field.name] = tuple(round_real(v, bits) for v in value)
+        elif before is None:
+            changes[field.name] = round_real(value, bits)
+    return dataclasses.replace(fitted, **changes)  # type: ignore[type-var]

@@ -1,0 +1,322 @@
+"""Matrices whose rows and columns have scales of their own, told before the symbols that they make shorter."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mdl.codes.alphabet import RUN, Alphabet, groups
+from mdl.codes.coder import Bits, Coder, Symbols, as_symbols
+from mdl.codes.discretized import Discretized
+from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural, round_real
+from mdl.errors import CodeError, MessageError
+from mdl.length import LN2
+from mdl.masses import Array
+from mdl.priors import Gaussian, Prior
+from mdl.quantize import Quantizer, UniformGrid
+
+OCTAVE = 8  # exponents to the octave
+MAX_REACH = 13
+_RANGE = 127  # of the exponents of one axis: bounds how many tables a message can ask for
+_FLOOR = 64  # exponents below the prior's own scale, at least: a line of zeros
+_SPREADS = 16  # standard deviations of exponents that can be told, half an octave apart
+_SHAPE_BITS = 4  # significant, of a fitted shape
+_SAMPLE = 1 << 16  # weights that a shape is fitted to
+_PITCHES = (1, 2, 4)  # exponents are told in multiples of one of these
+
+Exponents = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A family of codes: a prior whose scale every row and every column of a matrix multiplies by its own.
+
+    ``prior`` is of a family with a ``scale``; what is open is fitted. A tensor of more than two dimensions counts as a
+    matrix of its first; a tensor for which one scale is shorter keeps one scale.
+
+    Examples
+    --------
+    >>> import mdl
+    >>> w = np.random.default_rng(0).normal(size=(200, 200)) * np.geomspace(0.1, 1.0, 200)
+    >>> lengths = [mdl.measure({"w": w}, prior, step=2**-6).bits for prior in (Scaled(), Gaussian())]
+    >>> bool(lengths[0] < 0.96 * lengths[1])
+    True
+    """
+
+    prior: Prior = Gaussian()  # noqa: RUF009
+
+    def fit(self, quantizer: Quantizer, symbols: Symbols, columns: int) -> ScaledMatrix | None:
+        """The code for these symbols; None where there is none: no scale to multiply, or too small a step."""
+        ends = (int(symbols.min()), int(symbols.max())) if symbols.size else (0, 0)
+        reach = max(ends[1].bit_length(), (-1 - ends[0]).bit_length() if ends[0] < 0 else 0)
+        if not (symbols.size and columns and reach <= MAX_REACH and hasattr(self.prior, "scale")):
+            return None
+        (lower, *_), (upper, *_) = quantizer.cell(np.zeros(1))
+        if not math.isfinite(upper - lower):
+            return None
+        unit = math.ldexp(1.0, round(math.log2(upper - lower)))  # the exponents say the rest
+        code = ScaledMatrix(Gaussian(unit), quantizer, reach, columns)
+        prior: Any = self.prior
+        shapes = {field.name for field in fields(prior) if getattr(prior, field.name) is None} - {"scale"}
+        if shapes:
+            fitted = replace(prior, scale=None).fit(*code.standardised(symbols))
+            prior = replace(prior, **{name: round_real(getattr(fitted, name), _SHAPE_BITS) for name in shapes})
+        return replace(code, prior=replace(prior, scale=prior.scale or unit))
+
+
+@dataclass(frozen=True)
+class ScaledMatrix:
+    """Symbols -2^reach..2^reach - 1 of a matrix, row-major, under a prior with a scale for each row times one a column.
+
+    The scale of an entry is the prior's times 2^((r + c) / 8), r and c whole numbers told for its row and its column.
+    Writing chooses them from the symbols, by their mean squares; ``nats`` counts them with the first symbol.
+
+    Parameters
+    ----------
+    prior
+        Without open parameters, of a family with a ``scale``; for the exponents 0.
+    quantizer
+        Whose symbols are coded; its cells are finite.
+    reach
+        At most 13.
+    columns
+        Of the matrix; its last row may be incomplete.
+
+    Examples
+    --------
+    >>> code = ScaledMatrix(Gaussian(1.0), UniformGrid(1.0), reach=7, columns=50)
+    >>> narrow, wide = np.resize([1, -1], 500), np.resize([40, -40], 500)
+    >>> bool(code.nats(np.append(narrow, wide)).sum() < Discretized(Gaussian(28.0), UniformGrid(1.0), -40, 40).nats(
+    ...     np.append(narrow, wide)).sum())
+    True
+    """
+
+    prior: Prior
+    quantizer: Quantizer
+    reach: int
+    columns: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.reach <= MAX_REACH and 1 <= self.columns < 2**31):
+            raise CodeError(
+                f"ScaledMatrix: expected reach 0 to {MAX_REACH} and some columns, got {self.reach} and {self.columns}"
+            )
+        if getattr(self.prior, "scale", None) is None:
+            raise CodeError(f"ScaledMatrix: expected a prior with a scale, got {self.prior}")
+
+    @property
+    def lo(self) -> int:
+        """The smallest symbol."""
+        return -(1 << self.reach)
+
+    @property
+    def hi(self) -> int:
+        """The largest symbol."""
+        return (1 << self.reach) - 1
+
+    def standardised(self, symbols: Symbols) -> tuple[Array, None, Array]:
+        """Some of the weights in units of their scale, no counts, and the widths of their cells: what a fit takes."""
+        axes = self._axes(symbols)
+        every = max(1, symbols.size // _SAMPLE)
+        row, column = np.divmod(np.arange(0, symbols.size, every), self.columns)
+        scale = 2.0 ** ((axes[0].exponents[row] + axes[1].exponents[column]) / OCTAVE)
+        lower, upper = self.quantizer.cell(symbols[::every])
+        return 0.5 * (lower + upper) / scale, None, (upper - lower) / scale
+
+    def nats(self, symbols: ArrayLike) -> Array:
+        """Length of each symbol, nats; that of the exponents is the first symbol's."""
+        values = np.asarray(symbols)
+        flat = self._checked(values)
+        nats = np.empty(flat.size)
+        axes = self._axes(flat)
+        for rows, scales in self._runs(flat.size, axes):
+            for exponent, places in groups(*_positions(scales)):
+                nats[rows][places] = -self._tables(_signed(exponent))[0][flat[rows][places] - self.lo]
+        nats = np.maximum(nats, 0.0)
+        if nats.size:
+            nats[0] += sum(axis.nats for axis in axes)
+        return nats.reshape(values.shape)
+
+    def push(self, coder: Coder, symbols: Symbols) -> None:
+        """Write symbols; the exponents go on top of them, to be read first."""
+        flat = self._checked(symbols)
+        axes = self._axes(flat)
+        for rows, scales in reversed(list(self._runs(flat.size, axes))):
+            for exponent, places in reversed(list(groups(*_positions(scales)))):
+                self._tables(_signed(exponent))[1].push(coder, flat[rows][places])
+        for axis in reversed(axes):
+            axis.push(coder)
+
+    def pop(self, coder: Coder, count: int) -> Symbols:
+        """Read symbols."""
+        symbols = np.empty(count, np.int32)
+        axes = [_Axis.pop(coder, lines) for lines in self._shape(count)]
+        for rows, scales in self._runs(count, axes):
+            for exponent, places in groups(*_positions(scales)):
+                symbols[rows][places] = self._tables(_signed(exponent))[1].pop(coder, places.size)
+        return symbols
+
+    def _tables(self, exponent: int) -> tuple[Array, Alphabet]:
+        shared: Any = self.prior, self.quantizer, self.reach
+        return _of_exponent(*shared, exponent)
+
+    def _checked(self, symbols: ArrayLike) -> Symbols:
+        flat = as_symbols(np.asarray(symbols).ravel())
+        if flat.size and not self.lo <= flat.min() <= flat.max() <= self.hi:
+            raise CodeError(f"expected symbols from {self.lo} to {self.hi}, got {flat.min()} to {flat.max()}")
+        return flat
+
+    def _shape(self, count: int) -> tuple[int, int]:
+        """Rows, and the columns that occur."""
+        return -(-count // self.columns), min(count, self.columns)
+
+    def _runs(self, count: int, axes: list[_Axis]) -> Iterator[tuple[slice, Exponents]]:
+        """Some whole rows at a time, and the exponent of every entry in them."""
+        if not count:
+            return
+        rows, columns = (axis.exponents for axis in axes)
+        height = max(1, RUN // columns.size)
+        for top in range(0, rows.size, height):
+            scales = np.add.outer(rows[top : top + height], columns).ravel()
+            start = top * columns.size
+            yield slice(start, min(start + scales.size, count)), scales[: count - start]
+
+    def _axes(self, flat: Symbols) -> list[_Axis]:
+        """The exponents of rows and columns that match the mean squares, told as finely as is worth it."""
+        if not flat.size:
+            return [_Axis.of(np.empty(0)), _Axis.of(np.empty(0))]
+        rows, columns, whole = (self._exponents(means) for means in self._mean_squares(flat))
+        return [_Axis.of(rows, columns.size), _Axis.of(columns - whole, rows.size)]
+
+    def _mean_squares(self, flat: Symbols) -> tuple[Array, Array, Array]:
+        squares = np.zeros(self._shape(flat.size), np.float32)
+        np.square(self._centres[flat - self.lo], out=squares.reshape(-1)[: flat.size])
+        full = np.full(squares.shape[0], squares.shape[1])
+        full[-1] = flat.size - (full.size - 1) * squares.shape[1]
+        filled = np.where(np.arange(squares.shape[1]) < full[-1], full.size, max(full.size - 1, 1))
+        by_row, by_column = squares.sum(axis=1, dtype=np.float64), squares.sum(axis=0, dtype=np.float64)
+        return by_row / full, by_column / filled, np.array([by_row.sum() / flat.size])
+
+    def _exponents(self, mean_squares: Array) -> Array:
+        """The exponent, not whole yet, at which the prior's cells have this mean square."""
+        return np.interp(mean_squares, self._expected, np.arange(self._expected.size) - _FLOOR)
+
+    @functools.cached_property
+    def _centres(self) -> Array:
+        lower, upper = self.quantizer.cell(np.arange(self.lo, self.hi + 1))
+        return 0.5 * (lower + upper)
+
+    @functools.cached_property
+    def _expected(self) -> Array:
+        """The mean square of a symbol's weight under every exponent."""
+        masses = np.exp([self._tables(exponent)[0] for exponent in range(-_FLOOR, _RANGE - _FLOOR)])
+        masses /= masses.sum(axis=1, keepdims=True)
+        return np.maximum.accumulate(masses @ np.square(self._centres))
+
+
+def _positions(scales: Exponents) -> tuple[NDArray[np.uint16], NDArray[np.intp]]:
+    return (scales + 2 * _RANGE).astype(np.uint16), np.arange(scales.size)
+
+
+def _signed(label: int) -> int:
+    return label - 2 * _RANGE
+
+
+def _discretized(code: ScaledMatrix, exponent: int) -> Discretized:
+    prior: Any = code.prior
+    return Discretized(replace(prior, scale=prior.scale * 2.0 ** (exponent / OCTAVE)), code.quantizer, code.lo, code.hi)
+
+
+# Matrices of one model share these.
+@functools.lru_cache(maxsize=512)
+def _of_exponent(prior: Any, quantizer: Any, reach: int, exponent: int) -> tuple[Array, Alphabet]:
+    """Ln masses of the symbols under the scale of an exponent, and their alphabet."""
+    scaled = replace(prior, scale=prior.scale * 2.0 ** (exponent / OCTAVE))
+    masses = Discretized(scaled, quantizer, -(1 << reach), (1 << reach) - 1).log_masses
+    return masses, Alphabet(masses if np.isfinite(masses.max()) else np.zeros(masses.size), -(1 << reach))
+
+
+class _Axis(NamedTuple):
+    """Exponents of rows or of columns, and how they are told: multiples of a pitch, as if they came from a Gaussian."""
+
+    exponents: Exponents
+    pitch: int
+    spread: int
+
+    @classmethod
+    def of(cls, exact: Array, entries: int = 0) -> _Axis:
+        """Rounded to the pitch that costs least: bits for the exponents, and for scales that miss their entries'."""
+
+        def cost(pitch: int) -> float:
+            missed = exact - pitch * np.rint(exact / pitch)
+            _, counts = np.unique(np.rint(exact / pitch), return_counts=True)
+            told = -float(counts @ np.log(counts / exact.size)) + counts.size * LN2
+            return told + entries * float(np.square(missed * LN2 / OCTAVE).sum())
+
+        if not exact.size:
+            return cls(np.empty(0, np.int64), 1, 0)
+        centre = round(float(exact.mean()))
+        alike = entries * float(np.square((exact - centre) * LN2 / OCTAVE).sum())
+        pitch = min(_PITCHES, key=cost)
+        if alike <= cost(pitch):
+            return cls(np.full(exact.size, centre), 1, 0)
+        found = np.rint(exact / pitch).astype(np.int64)
+        spread = round(2.0 * math.log2(max(float(found.std()), 0.5))) + 2
+        return cls(found * pitch, pitch, min(max(spread, 0), _SPREADS - 1))
+
+    @property
+    def _multiples(self) -> Exponents:
+        return self.exponents // self.pitch
+
+    @property
+    def bits(self) -> Bits:
+        """What is told before the exponents: their least, their range, pitch and spread."""
+        if not self.exponents.size:
+            return np.empty(0, np.uint8)
+        lo, hi = int(self._multiples.min()), int(self._multiples.max())
+        told = [integer_bits(lo), natural_bits(hi - lo)]
+        if lo < hi:
+            centre = round(float(self._multiples.mean())) - lo
+            told += [natural_bits(_PITCHES.index(self.pitch)), natural_bits(self.spread), natural_bits(centre)]
+        return np.concatenate(told)
+
+    @property
+    def nats(self) -> float:
+        """Length of all exponents."""
+        return self.bits.size * LN2 + float(self._code.nats(self._multiples).sum())
+
+    @property
+    def _code(self) -> Discretized:
+        multiples = self._multiples if self.exponents.size else np.zeros(1, np.int64)
+        lo, hi = int(multiples.min()), int(multiples.max())
+        return _exponent_code(lo, hi, round(float(multiples.mean())), self.spread)
+
+    def push(self, coder: Coder) -> None:
+        """Write them."""
+        self._code.push(coder, self._multiples.astype(np.int32))
+        coder.push_bits(self.bits)
+
+    @classmethod
+    def pop(cls, coder: Coder, lines: int) -> _Axis:
+        """Read so many."""
+        if not lines:
+            return cls(np.empty(0, np.int64), 1, 0)
+        lo, span = read_integer(coder), read_natural(coder)
+        pitch, spread, centre = (read_natural(coder) for _ in range(3)) if span else (0, 0, 0)
+        if pitch >= len(_PITCHES) or spread >= _SPREADS or not centre <= span:
+            raise MessageError("the message describes impossible exponents of scales")
+        ends = lo * _PITCHES[pitch], (lo + span) * _PITCHES[pitch]
+        if not -_RANGE <= ends[0] <= ends[1] <= _RANGE:
+            raise MessageError(f"expected exponents of scales within {_RANGE}, got {ends[0]} to {ends[1]}")
+        found = _exponent_code(lo, lo + span, lo + centre, spread).pop(coder, lines)
+        return cls(found.astype(np.int64) * _PITCHES[pitch], _PITCHES[pitch], spread)
+
+
+def _exponent_code(lo: int, hi: int, centre: int, spread: int) -> Discretized:
+    return Discretized(Gaussian(2.0 ** ((spread - 2) / 2), float(centre)), UniformGrid(1.0), lo, hi)
