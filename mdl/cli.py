@@ -16,6 +16,7 @@ from mdl.errors import MdlError
 
 if TYPE_CHECKING:
     from mdl.codes.scheme import PriorLike
+    from mdl.rates import Grids
     from mdl.trials import Grid
     from mdl.weights import Weights
 
@@ -33,6 +34,10 @@ Step = Annotated[float | None, typer.Option(help="Width of the cells. Default: a
 Format = Annotated[str | None, typer.Option("--format", help="Round to a float format instead, such as bfloat16.")]
 Levels = Annotated[int | None, typer.Option(help="Round to a codebook of so many levels a tensor instead (k-means).")]
 DeadZone = Annotated[float | None, typer.Option(help="Rounding offset below 1/2: a wider zero cell.")]
+States = Annotated[int | None, typer.Option(help="Trellis-coded quantisation with 4 to 256 states: less error a bit.")]
+Scales = Annotated[bool, typer.Option("--scales", help="Scales of their own for rows and columns, where that pays.")]
+TargetMse = Annotated[float | None, typer.Option(help="The coarsest step with at most this mean squared error.")]
+TargetBits = Annotated[float | None, typer.Option(help="The finest step with at most so many bits a weight.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 File = Annotated[Path, typer.Argument(help=".safetensors, .npz, .pt, .onnx, or a sharded index.")]
@@ -47,7 +52,14 @@ def measure(
     format_: Format = None,
     levels: Levels = None,
     dead_zone: DeadZone = None,
+    states: States = None,
+    scales: Scales = False,
+    target_mse: TargetMse = None,
+    target_bits: TargetBits = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="A row for every tensor.")] = False,
+    curve: Annotated[
+        Path | None, typer.Option(help="Bits against error over steps instead: a table here, and its figure beside it.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -56,8 +68,14 @@ def measure(
     from mdl.lengths import two_part
 
     loaded = weights.load(file)
-    grid = _grid(loaded, step, format_, levels, dead_zone)
-    reports = {name: two_part.report(loaded, _prior(name), grid, tensors=tensors) for name in prior or ["gaussian"]}
+    priors = {name: _prior(name, scales) for name in prior or ["gaussian"]}
+    if curve is not None:
+        _curves(loaded, priors, _grids(states, dead_zone), curve, json, quiet)
+        return
+    reports = {}
+    for name, one in priors.items():
+        grid = _grid(loaded, one, step, format_, levels, dead_zone, states, target_mse, target_bits)
+        reports[name] = two_part.report(loaded, one, grid, tensors=tensors)
     best = min(reports, key=lambda name: reports[name].length.comparable.nats)
     if json:
         others = {name: report.as_dict() for name, report in reports.items()} if len(reports) > 1 else None
@@ -77,6 +95,10 @@ def encode(
     format_: Format = None,
     levels: Levels = None,
     dead_zone: DeadZone = None,
+    states: States = None,
+    scales: Scales = False,
+    target_mse: TargetMse = None,
+    target_bits: TargetBits = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -84,8 +106,9 @@ def encode(
     from mdl import files, weights
     from mdl.lengths import two_part
 
-    loaded = weights.load(file)
-    report = two_part.report(loaded, _prior(prior), _grid(loaded, step, format_, levels, dead_zone), realise=True)
+    loaded, one = weights.load(file), _prior(prior, scales)
+    grid = _grid(loaded, one, step, format_, levels, dead_zone, states, target_mse, target_bits)
+    report = two_part.report(loaded, one, grid, realise=True)
     files.write_atomically(out, lambda stream: stream.write(report.data))
     if json:
         _print_json({"prior": prior, **report.as_dict(), "file": str(out), "file_bytes": len(report.data)})
@@ -268,31 +291,70 @@ def figures(
         print("\n".join(files))
 
 
-def _prior(name: str) -> PriorLike:
+def _prior(name: str, scales: bool = False) -> PriorLike:
     from mdl import priors
     from mdl.codes import families
+    from mdl.codes.scaled import Scaled
 
     known: dict[str, Any] = {**priors.BY_NAME, **families.BY_NAME}
     if name not in known:
         raise MdlError(f"--prior: expected one of {', '.join(known)}, got {name!r}")
-    return known[name]
+    if scales and name not in priors.BY_NAME:
+        raise MdlError(f"--scales: expected a prior with a scale, got {name!r}")
+    return Scaled(known[name]) if scales else known[name]
+
+
+def _grids(states: int | None, dead_zone: float | None) -> Grids:
+    """Quantizers by their step."""
+    import functools
+
+    from mdl.quantize import DeadZone, UniformGrid
+    from mdl.trellis import Trellis
+
+    if states is not None and dead_zone is not None:
+        raise MdlError("expected at most one of --states and --dead-zone")
+    if states is not None:
+        return functools.partial(Trellis, states=states)
+    return UniformGrid if dead_zone is None else functools.partial(DeadZone, rounding=dead_zone)
 
 
 def _grid(
-    loaded: Weights, step: float | None, format_: str | None, levels: int | None, dead_zone: float | None
-) -> Grid | None:
+    loaded: Weights, prior: PriorLike, step: float | None, format_: str | None, levels: int | None,
+    dead_zone: float | None, states: int | None, target_mse: float | None, target_bits: float | None,
+) -> Grid:  # fmt: skip
+    from mdl import rates
     from mdl.lengths import two_part
-    from mdl.quantize import Codebook, DeadZone, FloatFormat
+    from mdl.quantize import Codebook, FloatFormat
 
-    if sum(option is not None for option in (step, format_, levels)) > 1:
-        raise MdlError("expected at most one of --step, --format and --levels")
+    given = {"--step": step, "--format": format_, "--levels": levels, "--target-mse": target_mse,
+             "--target-bits": target_bits}  # fmt: skip
+    if sum(option is not None for option in given.values()) > 1:
+        raise MdlError(f"expected at most one of {', '.join(given)}")
     if format_ is not None:
         return FloatFormat(format_)
     if levels is not None:
         return {name: Codebook.fit(tensor, levels) for name, tensor in loaded.floats.items()}
-    if dead_zone is not None:
-        return DeadZone(two_part.default_step(loaded) if step is None else step, dead_zone)
-    return step
+    grids = _grids(states, dead_zone)
+    if target_mse is not None:
+        return rates.for_error(loaded, target_mse, prior, grids)
+    if target_bits is not None:
+        return rates.for_bits(loaded, target_bits, prior, grids)
+    return grids(two_part.default_step(loaded) if step is None else step)
+
+
+def _curves(loaded: Weights, priors: dict[str, PriorLike], grids: Grids, out: Path, json: bool, quiet: bool) -> None:
+    """A row a prior and step, as CSV, and the figure."""
+    import pandas as pd
+
+    from mdl import files, plot, rates
+
+    table = pd.concat([rates.curve(loaded, prior, grids).assign(prior=name) for name, prior in priors.items()])
+    files.write_atomically(out, lambda stream: stream.write(table.to_csv(index=False).encode()))
+    drawn = plot.save_figure(plot.plot_rates(table).figure, out.with_suffix(""))
+    if json:
+        _print_json({"curve": json_.loads(table.to_json(orient="records")), "files": [str(out), *map(str, drawn)]})
+    elif not quiet:
+        print(table.to_string(index=False))
 
 
 def _print_json(value: dict[str, Any]) -> None:

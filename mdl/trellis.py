@@ -34,6 +34,7 @@ CODES = {
 #: Squared error in squared steps that a trellis leaves; a uniform grid leaves 1/12. It hardly depends on the states.
 SQUARED_ERROR = 0.066
 _BATCH = 1 << 25  # states times weights searched at a time: a byte each is kept
+_BEFORE = 8.0  # weights of the tensor's variance that count with those of a row or column
 _FAR = np.float32(1e9)  # squared steps: of a path that does not begin where it has to
 
 
@@ -90,11 +91,12 @@ class Trellis:
 
     def dequantize(self, symbols: ArrayLike) -> Array:
         """The points of the path that the symbols take."""
-        k = np.asarray(symbols)
+        k = np.asarray(symbols, np.int64)
         grids = _second_grid(_folded((k.ravel() & 1).astype(np.uint8), self.run), self.states)
-        points = k + 0.25
+        points: Array = k.astype(np.float64) + 0.25
         np.negative(points, out=points, where=_unfolded(grids, k.size).view(np.bool_).reshape(k.shape))
-        return points * self.step
+        points *= self.step
+        return points
 
     def cell(self, symbols: ArrayLike) -> tuple[Array, Array]:
         """Half a step either side of the first grid's point; on the second grid the cell is its mirror image."""
@@ -121,13 +123,17 @@ def shrunk(w: ArrayLike, step: float, by_line: bool) -> Array:
     values = finite(w)
     if not values.any():
         return values
-    squares = np.square(values.reshape(len(values), -1)) if by_line and values.ndim > 1 else np.square(values)
-    variance = squares.mean()
-    if by_line and values.ndim > 1:
-        variance = squares.mean(axis=1, keepdims=True) * squares.mean(axis=0) / variance
+    matrix = np.square(values.reshape(len(values), -1) if by_line and values.ndim > 1 else values.reshape(1, -1))
+    variance = whole = matrix.mean()
+    if matrix.shape[0] > 1:
+        rows, columns = (  # the fewer weights in a line, the less its own variance is believed
+            (matrix.mean(axis=axis, keepdims=True) / whole) ** (size / (size + _BEFORE))
+            for axis, size in ((1, matrix.shape[1]), (0, matrix.shape[0]))
+        )
+        variance = whole * rows * columns
     with np.errstate(divide="ignore"):
         share = 1.0 - np.minimum(SQUARED_ERROR * step**2 / variance, 0.5)  # a weight is not shrunk to nothing
-    return values * np.broadcast_to(share, squares.shape).reshape(values.shape)
+    return values * np.broadcast_to(share, matrix.shape).reshape(values.shape)
 
 
 class _Steps(NamedTuple):

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import mdl.codes
-from mdl import likelihoods
+from mdl import likelihoods, trellis
 from mdl import priors as families
 from mdl import quantize as grids
-from mdl.codes import adaptive, integers, labels, random
+from mdl.codes import adaptive, integers, labels, random, scaled
 from mdl.codes.discretized import Discretized
 
 T = TypeVar("T")
@@ -125,6 +125,9 @@ QUANTIZERS: dict[type, list[tuple[Any, float]]] = {  # with the largest weight t
         (grids.FloatFormat(name), grids.FloatFormat(name).largest)
         for name in ("float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
     ],
+    trellis.Trellis: [
+        (trellis.Trellis(step, states), step * (_INT32 - 2**12)) for step, states in ((0.25, 4), (0.1, 8), (1e-3, 256))
+    ],
 }
 
 
@@ -220,6 +223,14 @@ CODES: dict[type, list[CodeCase]] = {
         _any(adaptive.TwoLevel(integers.Signed(integers.EliasDelta()))),
         (adaptive.TwoLevel(adaptive.KT(-3, 3)), range(-3, 5), (-4, 5)),
     ],
+    scaled.ScaledMatrix: [
+        _from_lo_to_hi(code)
+        for code in (
+            scaled.ScaledMatrix(families.Gaussian(1.0), grids.UniformGrid(1.0), 4, 7),
+            scaled.ScaledMatrix(families.StudentT(0.1, df=3.0), grids.UniformGrid(0.05), 8, 100),
+            scaled.ScaledMatrix(families.Laplace(1.0), trellis.Trellis(0.5, 8), 10, 1),
+        )
+    ],
     random.Branches: [(random.Branches(bits), range(1 << bits), (-1, 1 << bits)) for bits in (1, 2, 16)],
     labels.Labels: [
         _from_lo_to_hi(Cycled(likelihoods.Bernoulli(), _LOGITS[:, 0], 0, 1)),
@@ -238,7 +249,7 @@ def priors() -> list[Any]:
 
 def quantizers() -> list[tuple[Any, float]]:
     """Quantisers, each with the largest weight that the laws may use."""
-    return instances(classes(grids, grids.Quantizer), QUANTIZERS)
+    return instances([*classes(grids, grids.Quantizer), *classes(trellis, grids.Quantizer)], QUANTIZERS)
 
 
 def codes() -> list[CodeCase]:

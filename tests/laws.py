@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from mdl.codes import coder
 from mdl.errors import CodeError, MessageError, QuantizationError
 from mdl.masses import Array
+from mdl.trellis import Trellis
 from tests.prior_laws import check_prior, prior_laws
 
 __all__ = ["check_code", "check_prior", "check_quantizer", "code_laws", "prior_laws", "quantizer_laws"]
@@ -118,9 +119,13 @@ QUANTIZER_LAWS = (
 )
 
 
-def quantizer_laws(_: Any) -> tuple[Callable[[Any], None], ...]:
-    """The laws for a quantizer, which are those for every quantizer."""
-    return QUANTIZER_LAWS
+#: Of a trellis, which rounds a sequence and not a weight; tests/test_trellis.py has its own.
+SEQUENCE_LAWS = (symbols_are_fixed_points, cells_share_edges, non_finite_weights_are_refused)
+
+
+def quantizer_laws(case: tuple[Any, float]) -> tuple[Callable[[Any], None], ...]:
+    """The laws for a quantizer."""
+    return SEQUENCE_LAWS if isinstance(case[0], Trellis) else QUANTIZER_LAWS
 
 
 def check_quantizer(quantizer: Any, reach: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from mdl.codes.alphabet import RUN, Alphabet, groups
 from mdl.codes.coder import Bits, Coder, Symbols, as_symbols
 from mdl.codes.discretized import Discretized
 from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural, round_real
-from mdl.errors import CodeError, MessageError
+from mdl.errors import CodeError, MessageError, PriorError
 from mdl.length import LN2
 from mdl.masses import Array
 from mdl.priors import Gaussian, Prior
@@ -66,8 +67,16 @@ class Scaled:
         shapes = {field.name for field in fields(prior) if getattr(prior, field.name) is None} - {"scale"}
         if shapes:
             fitted = replace(prior, scale=None).fit(*code.standardised(symbols))
-            prior = replace(prior, **{name: round_real(getattr(fitted, name), _SHAPE_BITS) for name in shapes})
+            prior = _with_shapes(prior, {name: getattr(fitted, name) for name in shapes})
         return replace(code, prior=replace(prior, scale=prior.scale or unit))
+
+
+def _with_shapes(prior: Any, shapes: dict[str, float]) -> Any:
+    """The prior with these, in few bits; in more at the end of a shape's range, which rounding would leave."""
+    for bits in range(_SHAPE_BITS, 53):
+        with contextlib.suppress(PriorError):
+            return replace(prior, **{name: round_real(value, bits) for name, value in shapes.items()})
+    return replace(prior, **shapes)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from mdl.plot.labels import certificates_figure, random_labels_figure
 from mdl.plot.ladders import compare, ladder_figure, plot_ladder
 from mdl.plot.lines import mean_interval, panels, plot_lines, styled
 from mdl.plot.penalties import gap_figure, plot_gap
+from mdl.plot.rates import plot_rates
 from mdl.plot.selection import choices_figure, excess_figure, plot_choices, plot_excess, ranks_figure
 from mdl.plot.style import COLOURS, DASHES, MARKERS, STYLE, TITLES, own_axes, save_figure
 from mdl.plot.sweeps import parts_figure, plot_held_out, plot_lengths, plot_totals, sweep_figure
@@ -31,6 +32,7 @@ __all__ = [
     "plot_ladder",
     "plot_lengths",
     "plot_lines",
+    "plot_rates",
     "plot_totals",
     "random_labels_figure",
     "ranks_figure",

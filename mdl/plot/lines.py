@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def styled() -> AbstractContextManager[None]:
+def styled() -> Any:
     """The style of every figure, as a ``with`` block or as a decorator: ``@plot.styled()``."""
     import matplotlib as mpl
 

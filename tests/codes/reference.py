@@ -1,6 +1,7 @@
 """A reader of .mdl messages written from docs/format.md alone, in Python's own integers and floats.
 
-It knows Gaussian and Laplace priors on uniform grids, Krichevsky-Trofimov, signed Elias delta, and Bernoulli labels.
+It knows Gaussian and Laplace priors on uniform grids and trellises, with scales of rows and columns, signed Elias
+delta, Krichevsky-Trofimov, and Bernoulli labels.
 Nothing of the library is imported: what both read alike, the document says.
 """
 
@@ -18,6 +19,9 @@ TAG_BITS = 6
 DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64", "int32", "int16",
           "int8", "uint64", "uint32", "uint16", "uint8", "bool")  # fmt: skip
 GAUSSIAN, LAPLACE, UNIFORM_GRID, DISCRETIZED, ELIAS_DELTA, SIGNED, DIRICHLET, BERNOULLI = 0, 1, 10, 14, 16, 22, 23, 25
+TRELLIS, SCALED_MATRIX = 32, 33
+CHECKS = {4: (0o5, 0o2), 8: (0o13, 0o4), 16: (0o23, 0o4), 32: (0o45, 0o10), 64: (0o103, 0o24), 128: (0o235, 0o126),
+          256: (0o515, 0o362)}  # fmt: skip
 
 Read = Callable[["Reader", int], list[int]]  # a code: (reader, count) -> symbols
 Predict = Callable[[str, dict[str, "Tensor"]], list[float]]
@@ -29,6 +33,29 @@ class Tensor(NamedTuple):
     dtype: str
     shape: tuple[int, ...]
     values: list[float]
+
+
+class Grid(NamedTuple):
+    """A uniform grid, or a trellis where there are states."""
+
+    step: float
+    states: int = 0
+
+    def edges(self, first: int, last: int) -> tuple[float, float]:
+        below = 0.25 if self.states else 0.5
+        return (first - below) * self.step, (last + 1.0 - below) * self.step
+
+    def weights(self, symbols: list[int]) -> list[float]:
+        if not self.states:
+            return [s * self.step for s in symbols]
+        found, state = [], 0
+        h0, h1 = CHECKS[self.states]
+        for n, s in enumerate(symbols):
+            state = state if n % 512 else 0
+            g = state % 2
+            found.append((-1 if g else 1) * (s + 0.25) * self.step)
+            state = state // 2 ^ g * (h0 // 2) ^ (s + g) % 2 * (h1 // 2)
+        return found
 
 
 class Reader:
@@ -182,12 +209,18 @@ def laplace_mass(a: float, b: float) -> float:
     return 0.5 * math.exp(-a) * -math.expm1(a - b)
 
 
-def discretized(mass: Callable[[float, float], float], loc: float, scale: float, step: float, lo: int, hi: int) -> Read:
+def masses(mass: Callable[[float, float], float], loc: float, scale: float, grid: Grid) -> Callable[[int, int], float]:
+    """Ln of the mass from one cell to another."""
+
     def log_mass(first: int, last: int) -> float:
-        low, high = (first - 0.5) * step, (last + 0.5) * step
+        low, high = grid.edges(first, last)
         found = mass((low - loc) / scale, (high - loc) / scale)
         return math.log(found) if found > 0.0 else -math.inf
 
+    return log_mass
+
+
+def discretized(log_mass: Callable[[int, int], float], lo: int, hi: int) -> Read:
     def read(reader: Reader, count: int) -> list[int]:
         levels = hi - lo + 1
         if levels <= 1 << 16:
@@ -202,6 +235,34 @@ def discretized(mass: Callable[[float, float], float], loc: float, scale: float,
             positions = [i for i in range(count) if leading[i] == digit]
             for i, trailing in zip(positions, alphabet(reader, cells, len(positions)), strict=True):
                 symbols[i] += trailing
+        return symbols
+
+    return read
+
+
+def exponents(reader: Reader, lines: int) -> list[int]:
+    lo, span, pitch, spread, middle = reader.integer(), reader.natural(), 0, 0, 0
+    if span:
+        pitch, spread, middle = reader.natural(), reader.natural(), reader.natural()
+    log_mass = masses(gaussian_mass, lo + middle, 2.0 ** ((spread - 2) / 2), Grid(1.0))
+    return [2**pitch * multiple for multiple in discretized(log_mass, lo, lo + span)(reader, lines)]
+
+
+def scaled_matrix(mass: Any, loc: float, scale: float, grid: Grid, reach: int, columns: int) -> Read:
+    def read(reader: Reader, count: int) -> list[int]:
+        rows = exponents(reader, -(-count // columns))
+        across = exponents(reader, min(count, columns))
+        symbols = [0] * count
+        block = max(1, (1 << 18) // len(across)) * len(across)
+        for start in range(0, count, block):
+            at: dict[int, list[int]] = {}
+            for i in range(start, min(start + block, count)):
+                at.setdefault(rows[i // columns] + across[i % columns], []).append(i)
+            for exponent, places in sorted(at.items()):
+                log_mass = masses(mass, loc, scale * 2.0 ** (exponent / 8), grid)
+                code = discretized(log_mass, -(1 << reach), (1 << reach) - 1)
+                for i, symbol in zip(places, code(reader, len(places)), strict=True):
+                    symbols[i] = symbol
         return symbols
 
     return read
@@ -226,13 +287,15 @@ def signed_delta(reader: Reader, count: int) -> list[int]:
     return [unsigned(reader.delta() - 1) for _ in range(count)]
 
 
-def read_code(reader: Reader, step: float | None) -> Read:
+def read_code(reader: Reader, grid: Grid | None) -> Read:
     tag = reader.number(TAG_BITS)
-    if tag == DISCRETIZED:
+    if tag in (DISCRETIZED, SCALED_MATRIX):
         mass = {GAUSSIAN: gaussian_mass, LAPLACE: laplace_mass}[reader.number(TAG_BITS)]
         scale, loc = reader.real(), reader.real()
-        assert step is not None
-        return discretized(mass, loc, scale, step, reader.integer(), reader.integer())
+        assert grid is not None
+        if tag == SCALED_MATRIX:
+            return scaled_matrix(mass, loc, scale, grid, reader.integer(), reader.integer())
+        return discretized(masses(mass, loc, scale, grid), reader.integer(), reader.integer())
     if tag == DIRICHLET:
         return dirichlet(reader.integer(), reader.integer(), reader.real())
     assert tag == SIGNED
@@ -240,19 +303,26 @@ def read_code(reader: Reader, step: float | None) -> Read:
     return signed_delta
 
 
-def read_scheme(reader: Reader, tensors: int) -> Iterator[tuple[float | None, Read]]:
-    """The step and the code of each tensor."""
-    codings: list[tuple[float | None, Read]] = []
-    steps: list[float | None] = [None]
+def read_grid(reader: Reader) -> Grid:
+    tag = reader.number(TAG_BITS)
+    if tag == TRELLIS:
+        return Grid(reader.real(), reader.integer())
+    assert tag == UNIFORM_GRID
+    return Grid(reader.real())
+
+
+def read_scheme(reader: Reader, tensors: int) -> Iterator[tuple[Grid | None, Read]]:
+    """The grid and the code of each tensor."""
+    codings: list[tuple[Grid | None, Read]] = []
+    grids: list[Grid | None] = [None]
     for _ in range(tensors):
         age = reader.natural()
         if age == 0:
-            step_age = reader.natural()
-            if step_age == 0:
-                assert reader.number(TAG_BITS) == UNIFORM_GRID
-                steps.append(reader.real())
-            step = steps[-max(step_age, 1)]
-            codings.append((step, read_code(reader, step)))
+            grid_age = reader.natural()
+            if grid_age == 0:
+                grids.append(read_grid(reader))
+            grid = grids[-max(grid_age, 1)]
+            codings.append((grid, read_code(reader, grid)))
         yield codings[-max(age, 1)]
 
 
@@ -284,9 +354,9 @@ def decode(message: bytes, predict: Predict | None = None) -> tuple[dict[str, Te
         assert reader.number(TAG_BITS) == BERNOULLI
         count = reader.natural()
     tensors = {}
-    for (name, dtype, shape), (step, code) in zip(headers, scheme, strict=True):
+    for (name, dtype, shape), (grid, code) in zip(headers, scheme, strict=True):
         symbols: list[Any] = code(reader, math.prod(shape))
-        tensors[name] = Tensor(dtype, shape, symbols if step is None else [s * step for s in symbols])
+        tensors[name] = Tensor(dtype, shape, symbols if grid is None else grid.weights(symbols))
     assert reader.fingerprint == fingerprint, "tables differ from the writer's"
     labels = []
     if has_data and predict is not None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdl import likelihoods, priors, quantize
+from mdl import likelihoods, priors, quantize, trellis
 from mdl.codes import adaptive, curved, describe, discretized, integers, random
 from mdl.codes.coder import Coder
 from mdl.codes.describe import FAMILIES, TAG_BITS, bits_value, fixed_bits, read, read_text, text_bits
@@ -68,6 +68,7 @@ def test_every_class_that_a_message_may_hold_has_a_tag() -> None:
     found = {
         *examples.classes(priors, priors.Prior),
         *examples.classes(quantize, quantize.Quantizer),
+        trellis.Trellis,
         *examples.classes(likelihoods, likelihoods.Likelihood),
         *(type(case[0]) for case in examples.codes()),
         *map(type, SHAPED),

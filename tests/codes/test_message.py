@@ -21,10 +21,12 @@ from mdl.codes.families import BY_NAME as CODES
 from mdl.codes.fitted import fit_scheme
 from mdl.codes.integers import EliasDelta, Signed
 from mdl.codes.message import DTYPES, DataPart, Message, parse, write
+from mdl.codes.scaled import ScaledMatrix
 from mdl.codes.scheme import Coding, Scheme
 from mdl.errors import MdlError, MessageError, PlatformError, WeightsError
 from mdl.lengths.two_part import decode_with_data, encode_with_data
 from mdl.quantize import FloatFormat, UniformGrid
+from mdl.trellis import Trellis
 from tests import examples
 from tests.codes import reference
 
@@ -189,10 +191,12 @@ SMALL = {
         (priors.Laplace(0.7, loc=-0.1), 2.0**-14),  # more than 2^16 levels
         (mdl.KT, 0.05),
         (CODES["elias-delta"], 0.01),
+        (priors.Gaussian(), Trellis(0.25, 4)),
+        (priors.Laplace(), Trellis(0.05, 256)),
     ],
-    ids=["gaussian", "fine", "elsewhere", "laplace", "wide", "kt", "elias-delta"],
+    ids=["gaussian", "fine", "elsewhere", "laplace", "wide", "kt", "elias-delta", "trellis", "trellis of 256"],
 )
-def test_a_reader_written_from_the_document_gets_the_same_tensors(prior: Any, step: float) -> None:
+def test_a_reader_written_from_the_document_gets_the_same_tensors(prior: Any, step: Any) -> None:
     tensors, _ = reference.decode(mdl.encode(SMALL, prior, step))
     expected = mdl.decode(mdl.encode(SMALL, prior, step))
     assert list(tensors) == list(expected)
@@ -207,6 +211,36 @@ def test_a_reader_written_from_the_document_reads_words(step: float) -> None:
     w = RNG.normal(0.0, 1.0, 5003)
     tensors, _ = reference.decode(mdl.encode({"w": w}, mdl.Gaussian(), step))
     np.testing.assert_array_equal(np.array(tensors["w"].values), np.rint(w / step) * step)
+
+
+@pytest.mark.parametrize("prior", [priors.Gaussian(), priors.Laplace()])
+@pytest.mark.parametrize("step", [0.1, Trellis(0.1, 8), Trellis(2.0, 64)])
+def test_a_reader_written_from_the_document_reads_scales(prior: Any, step: Any) -> None:
+    """More than one run of a trellis, and rows and columns of scales that are worth telling."""
+    w = RNG.normal(0.0, 1.0, (60, 40)) * np.geomspace(0.1, 3.0, 60)[:, None] * np.geomspace(0.5, 2.0, 40)
+    data = mdl.encode({"w": w}, mdl.Scaled(prior), step)
+    assert len(data) < 0.97 * len(mdl.encode({"w": w}, prior, step))
+    tensors, _ = reference.decode(data)
+    np.testing.assert_array_equal(np.array(tensors["w"].values), mdl.decode(data)["w"].ravel())
+
+
+def test_golden_bytes_of_a_trellis_with_scales() -> None:
+    w = np.outer([1.0, 0.1, 4.0], np.linspace(-1.0, 1.0, 9)).astype(np.float32)
+    golden = bytes.fromhex(GOLDEN_TRELLIS)
+    coding = Coding(Trellis(0.125, 8), ScaledMatrix(priors.Gaussian(0.125), Trellis(0.125, 8), 6, 9))
+    written, _ = write({"w": w}, Scheme({"w": coding}))
+    assert written == golden, written.hex(" ")
+    tensors, _ = reference.decode(golden)
+    read = mdl.decode(golden)["w"]
+    np.testing.assert_array_equal(np.array(tensors["w"].values, np.float32), read.ravel())
+    assert np.abs(read - w).max() < 0.125
+
+
+GOLDEN_TRELLIS = """
+93 4d 44 4c 01 6f af 84 81 1b 22 3b 8a b0 8b 51 a8 1c 63 82
+b8 a3 08 15 c2 52 99 48 cd 91 96 44 0c 39 92 43 78 59 c0 dc
+f9 eb bf d9 41 09 83 cf fd 46 84 ed 7a 04 f1 a2 53 a6 70 12
+"""
 
 
 def test_a_reader_written_from_the_document_gets_the_same_labels() -> None:

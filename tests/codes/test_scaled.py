@@ -1,0 +1,167 @@
+"""Scales of rows and columns: told, charged, found where they are, and left out where they are not worth their bits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mdl
+from mdl.codes import coder
+from mdl.codes.coder import Coder
+from mdl.codes.discretized import Discretized
+from mdl.codes.fitted import fit_scheme
+from mdl.codes.numbers import integer_bits, natural_bits
+from mdl.codes.scaled import MAX_REACH, OCTAVE, Scaled, ScaledMatrix
+from mdl.codes.scheme import Coding
+from mdl.errors import CodeError, MessageError
+from mdl.lengths.two_part import report
+from mdl.priors import Gaussian, Laplace, Mixture, StudentT
+from mdl.quantize import Codebook, UniformGrid
+from mdl.trellis import Trellis
+
+LN2 = math.log(2.0)
+GRID = UniformGrid(2.0**-5)
+
+
+def product(rows: int, columns: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Weights with a scale of their own for each row times each column, and these scales."""
+    rng = np.random.default_rng(seed)
+    scale = np.exp(rng.normal(0.0, 0.5, (rows, 1)) + rng.normal(0.0, 0.4, (1, columns)))
+    return scale * rng.normal(size=scale.shape), scale
+
+
+def fit(w: np.ndarray, prior: Any = Scaled(), grid: Any = GRID) -> Coding:  # noqa: B008
+    (coding,) = fit_scheme({"w": w}, {"w": grid}, prior).codings.values()
+    return coding
+
+
+def name(w: np.ndarray, prior: Any = Scaled(), grid: Any = GRID) -> str:  # noqa: B008
+    return type(fit(w, prior, grid).code).__name__
+
+
+@pytest.mark.parametrize("grid", [GRID, Trellis(2.0**-5, 8), UniformGrid(1.5), Trellis(1.5, 8)])
+def test_lengths_come_near_those_of_the_true_scales(grid) -> None:
+    w, scale = product(400, 300)
+    symbols = grid.quantize(w).ravel()
+    code = Scaled().fit(grid, symbols, 300)
+    lower, upper = grid.cell(symbols)
+    true = scale.ravel()
+    oracle = -Gaussian(1.0).log_mass(lower / true, upper / true).sum() / LN2
+    told = sum(axis.nats for axis in code._axes(symbols)) / LN2
+    assert told < 6.0 * (400 + 300)
+    assert code.nats(symbols).sum() / LN2 < oracle + told + 0.01 * w.size
+    shared = min(
+        Discretized(Gaussian(s), grid, code.lo, code.hi).nats(symbols).sum() / LN2 for s in (1.0, 1.3, 1.6, 2.0)
+    )
+    assert code.nats(symbols).sum() / LN2 < shared - 0.05 * w.size
+
+
+def test_scales_are_those_of_the_rows_and_columns() -> None:
+    w, scale = product(500, 500)
+    code = Scaled().fit(GRID, GRID.quantize(w).ravel(), 500)
+    rows, columns = (axis.exponents for axis in code._axes(GRID.quantize(w).ravel()))
+    told = code.prior.scale * 2.0 ** (np.add.outer(rows, columns) / OCTAVE)
+    assert np.abs(np.log2(told / scale)).mean() < 0.09  # of an octave: a pitch of an eighth or a quarter, and estimates
+
+
+def test_what_is_told_is_charged_and_written() -> None:
+    w, _ = product(30, 40)
+    symbols = GRID.quantize(w).ravel()
+    code = Scaled().fit(GRID, symbols, 40)
+    axes = code._axes(symbols)
+    entries = code.nats(symbols)
+    alone = [axis.nats for axis in axes]
+    assert entries[0] > sum(alone)
+    written = Coder()
+    for axis in reversed(axes):
+        axis.push(written)
+    assert written.size_bits == pytest.approx(sum(alone) / LN2, abs=40.0)
+    data = coder.encode(code, symbols)
+    np.testing.assert_array_equal(coder.decode(code, data, symbols.size), symbols)
+    assert 8 * len(data) == pytest.approx(entries.sum() / LN2, abs=64.0, rel=2e-4)
+
+
+def test_equal_scales_are_left_out() -> None:
+    w = np.random.default_rng(1).normal(size=(200, 200))
+    assert name(w) == "Discretized"
+    assert name(w * np.geomspace(0.2, 1.0, 200)) == "ScaledMatrix"
+    rows, columns = Scaled().fit(GRID, GRID.quantize(w).ravel(), 200)._axes(GRID.quantize(w).ravel())
+    assert {rows.bits.size <= 12, columns.bits.size <= 12} == {True}
+
+
+def test_a_tensor_has_its_first_dimension_for_rows() -> None:
+    w = np.random.default_rng(2).normal(size=(64, 8, 3, 3)) * np.geomspace(0.1, 1.0, 64)[:, None, None, None]
+    code: Any = fit(w).code
+    assert (type(code), code.columns) == (ScaledMatrix, 72)
+
+
+@pytest.mark.parametrize("w", [np.zeros((3, 4)), np.ones((5, 1)), np.zeros((0, 4)), np.zeros((4, 0)), np.float64(2.0)])
+def test_small_and_constant_tensors_come_back(w) -> None:
+    for grid in (GRID, Trellis(2.0**-5)):
+        restored = mdl.decode(mdl.encode({"w": w}, Scaled(), grid))["w"]
+        assert restored.shape == np.shape(w)
+        assert np.abs(restored - w).max(initial=0.0) <= 2.0**-5
+
+
+def test_a_row_of_zeros_costs_next_to_nothing() -> None:
+    w = np.random.default_rng(3).normal(size=(100, 500))
+    dead = w.copy()
+    dead[::4] = 0.0
+    nats = Scaled().fit(GRID, GRID.quantize(dead).ravel(), 500).nats(GRID.quantize(dead).ravel())
+    assert nats.reshape(100, 500)[::4].sum() - nats[0] < 0.001 * 25 * 500
+    assert name(dead) == "ScaledMatrix"
+
+
+def test_shapes_are_fitted_to_standardised_weights() -> None:
+    _, scale = product(200, 200)
+    w = scale * np.random.default_rng(4).standard_t(4.0, scale.shape)
+    code = Scaled(StudentT()).fit(GRID, GRID.quantize(w).ravel(), 200)
+    assert 3.0 <= code.prior.df <= 5.5
+    lengths = [mdl.measure({"w": w}, prior, GRID).bits for prior in (Scaled(StudentT()), Scaled(), StudentT())]
+    assert lengths[0] < lengths[1] < lengths[2]
+    given = Scaled(Laplace(0.25)).fit(GRID, GRID.quantize(w).ravel(), 200)
+    assert given.prior == Laplace(0.25)
+
+
+def test_priors_without_a_scale_and_unbounded_cells_keep_one_code() -> None:
+    w = np.random.default_rng(5).normal(size=(60, 50)) * np.geomspace(0.1, 1.0, 50)
+    assert name(w, Scaled(Mixture(2))) == "Discretized"
+    assert name(w, Scaled(), Codebook.fit(w, 8)) == "Discretized"
+    assert name(w, Scaled(), UniformGrid(2.0**-20)) == "Discretized"  # more levels than its tables may have
+
+
+@pytest.mark.parametrize("step", [2.0**-7, Trellis(2.0**-3, 8)])
+def test_bytes_are_as_many_as_said(step) -> None:
+    w, _ = product(300, 200)
+    ideal, real = (report(mdl.load({"w": w}), Scaled(StudentT()), step, realise=real) for real in (False, True))
+    assert real.length.bits <= ideal.length.bits * 1.0002 + 64.0
+    assert real.mse == pytest.approx(ideal.mse)
+    assert np.square(mdl.decode(real.data)["w"] - w).mean() == pytest.approx(real.mse)
+
+
+@pytest.mark.parametrize(
+    ("reach", "columns", "prior"), [(MAX_REACH + 1, 4, Gaussian(1.0)), (3, 0, Gaussian(1.0)), (3, 4, Gaussian())]
+)
+def test_impossible_codes_are_refused(reach, columns, prior) -> None:
+    with pytest.raises(CodeError, match="ScaledMatrix: expected"):
+        ScaledMatrix(prior, GRID, reach, columns)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [integer_bits(500), natural_bits(0)],
+        [integer_bits(-100), natural_bits(10**9), natural_bits(0), natural_bits(3), natural_bits(4)],
+        [integer_bits(0), natural_bits(9), natural_bits(7), natural_bits(3), natural_bits(4)],
+        [integer_bits(0), natural_bits(9), natural_bits(0), natural_bits(99), natural_bits(4)],
+        [integer_bits(0), natural_bits(9), natural_bits(0), natural_bits(3), natural_bits(10)],
+    ],
+)
+def test_hostile_exponents_are_refused(told) -> None:
+    writer = Coder()
+    writer.push_bits(np.concatenate([*told, np.ones(40, np.uint8)]))
+    with pytest.raises(MessageError, match="exponents of scales"):
+        ScaledMatrix(Gaussian(1.0), GRID, 5, 4).pop(Coder.from_bytes(writer.to_bytes()), 12)
