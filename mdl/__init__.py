@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mdl.bounds import Certificate, certificate, certify
 from mdl.codes.adaptive import KT
 from mdl.codes.scaled import Scaled
+from mdl.codes.shortest import Shortest
 from mdl.errors import MdlError, MessageError, PlatformError
 from mdl.length import CodeLength, compare
 from mdl.lengths.evidence import evidence
@@ -70,6 +71,7 @@ __all__ = [
     "Model",
     "PlatformError",
     "Scaled",
+    "Shortest",
     "SpikeAndSlab",
     "StudentT",
     "Trellis",

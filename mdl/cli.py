@@ -16,6 +16,7 @@ from mdl.errors import MdlError
 
 if TYPE_CHECKING:
     from mdl.codes.scheme import PriorLike
+    from mdl.codes.shortest import Shortest
     from mdl.rates import Grids
     from mdl.trials import Grid
     from mdl.weights import Weights
@@ -291,12 +292,13 @@ def figures(
         print("\n".join(files))
 
 
-def _prior(name: str, scales: bool = False) -> PriorLike:
+def _prior(name: str, scales: bool = False) -> PriorLike | Shortest:
     from mdl import priors
     from mdl.codes import families
     from mdl.codes.scaled import Scaled
+    from mdl.codes.shortest import Shortest
 
-    known: dict[str, Any] = {**priors.BY_NAME, **families.BY_NAME}
+    known: dict[str, Any] = {**priors.BY_NAME, **families.BY_NAME, "shortest": Shortest()}
     if name not in known:
         raise MdlError(f"--prior: expected one of {', '.join(known)}, got {name!r}")
     if scales and name not in priors.BY_NAME:
@@ -319,7 +321,7 @@ def _grids(states: int | None, dead_zone: float | None) -> Grids:
 
 
 def _grid(
-    loaded: Weights, prior: PriorLike, step: float | None, format_: str | None, levels: int | None,
+    loaded: Weights, prior: PriorLike | Shortest, step: float | None, format_: str | None, levels: int | None,
     dead_zone: float | None, states: int | None, target_mse: float | None, target_bits: float | None,
 ) -> Grid:  # fmt: skip
     from mdl import rates
@@ -342,7 +344,9 @@ def _grid(
     return grids(two_part.default_step(loaded) if step is None else step)
 
 
-def _curves(loaded: Weights, priors: dict[str, PriorLike], grids: Grids, out: Path, json: bool, quiet: bool) -> None:
+def _curves(
+    loaded: Weights, priors: dict[str, PriorLike | Shortest], grids: Grids, out: Path, json: bool, quiet: bool
+) -> None:
     """A row a prior and step, as CSV, and the figure."""
     import pandas as pd
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from mdl.codes.scheme import PriorLike
+from mdl.codes.shortest import Shortest
 from mdl.errors import QuantizationError
 from mdl.lengths.two_part import Report, default_step, report
 from mdl.priors import Gaussian
@@ -16,6 +17,8 @@ from mdl.weights import Weights, load
 if TYPE_CHECKING:
     import pandas as pd
 
+AnyPrior = PriorLike | Shortest
+
 #: A quantizer of a given step, such as ``UniformGrid`` or ``lambda step: Trellis(step, states=64)``.
 Grids = Callable[[float], Quantizer]
 
@@ -24,7 +27,12 @@ _TRIALS = 24
 _OCTAVES = range(-3, 4)  # about the default step
 
 
-def for_error(weights: Any, mse: float, prior: PriorLike = Gaussian(), grid: Grids = UniformGrid) -> Quantizer:  # noqa: B008
+def for_error(
+    weights: Any,
+    mse: float,
+    prior: AnyPrior = Gaussian(),  # noqa: B008
+    grid: Grids = UniformGrid,
+) -> Quantizer:
     """The coarsest grid whose mean squared error is at most ``mse``, to a thousandth of it.
 
     Parameters
@@ -51,7 +59,12 @@ def for_error(weights: Any, mse: float, prior: PriorLike = Gaussian(), grid: Gri
     return _search(load(weights), lambda found: found.mse, mse, prior, grid, rising=True)
 
 
-def for_bits(weights: Any, bits: float, prior: PriorLike = Gaussian(), grid: Grids = UniformGrid) -> Quantizer:  # noqa: B008
+def for_bits(
+    weights: Any,
+    bits: float,
+    prior: AnyPrior = Gaussian(),  # noqa: B008
+    grid: Grids = UniformGrid,
+) -> Quantizer:
     """The finest grid that takes at most ``bits`` a weight, header left out, to a thousandth; see :func:`for_error`.
 
     Examples
@@ -67,7 +80,7 @@ def for_bits(weights: Any, bits: float, prior: PriorLike = Gaussian(), grid: Gri
 
 def curve(
     weights: Any,
-    prior: PriorLike = Gaussian(),  # noqa: B008
+    prior: AnyPrior = Gaussian(),  # noqa: B008
     grid: Grids = UniformGrid,
     steps: Iterable[float] | None = None,
 ) -> pd.DataFrame:
@@ -96,7 +109,13 @@ def curve(
 
 
 def _search(
-    loaded: Weights, value: Callable[[Report], float], target: float, prior: PriorLike, grid: Grids, *, rising: bool
+    loaded: Weights,
+    value: Callable[[Report], float],
+    target: float,
+    prior: AnyPrior,
+    grid: Grids,
+    *,
+    rising: bool,
 ) -> Quantizer:
     """The step that meets the target from below: guesses, kept between a step that meets it and one that does not."""
     if not (math.isfinite(target) and target > 0.0):

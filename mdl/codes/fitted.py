@@ -46,7 +46,7 @@ def fit_scheme(
         Grids of the tensors that no penalty touches, coded by signed Elias delta, apart.
     """
     chosen = {
-        name: _searched(quantizer, tensors[name], isinstance(prior, Scaled), name)
+        name: searched(quantizer, tensors[name], isinstance(prior, Scaled), name)
         for name, quantizer in quantizers.items()
         if isinstance(prior, Scaled) or isinstance(quantizer, Trellis)
     }
@@ -57,7 +57,7 @@ def fit_scheme(
     return fit_counts(tensors, quantizers, prior, free or {}, counts, chosen)
 
 
-def _searched(quantizer: Quantizer, tensor: Tensor, by_line: bool, name: str) -> Symbols:
+def searched(quantizer: Quantizer, tensor: Tensor, by_line: bool, name: str) -> Symbols:
     """The symbols of a tensor at the least length for its error, as far as its quantizer leaves a choice."""
     if isinstance(quantizer, Trellis):
         with naming(name):

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from mdl.codes import message
 from mdl.codes.fitted import fit_scheme
 from mdl.codes.scheme import PriorLike, Scheme
+from mdl.codes.shortest import Shortest
 from mdl.errors import MessageError
 from mdl.length import LN2, CodeLength
 from mdl.models import Model, checked_inputs, from_architecture, from_indices, inputs_of_layer
@@ -25,7 +26,7 @@ from mdl.trials import Grid, Trials, quantizers_for
 from mdl.weights import Weights, load
 
 
-def measure(weights: Any, prior: PriorLike = Gaussian(), step: Grid | None = None) -> CodeLength:  # noqa: B008
+def measure(weights: Any, prior: PriorLike | Shortest = Gaussian(), step: Grid | None = None) -> CodeLength:  # noqa: B008
     """The ideal length of weights under a prior on a grid, nothing else: L(model).
 
     Parameters
@@ -33,7 +34,8 @@ def measure(weights: Any, prior: PriorLike = Gaussian(), step: Grid | None = Non
     weights
         Anything that :func:`mdl.load` takes: a path, a dict of arrays, ``Weights``.
     prior
-        A prior, whose open parameters are fitted and charged, or a family of codes such as ``KT``.
+        A prior, whose open parameters are fitted and charged; one with scales for rows and columns (``Scaled``); a
+        family of codes such as ``KT``; or several, of which each tensor takes the shortest (``Shortest``).
     step
         A step, a quantizer, or one of either for every tensor of floats; by default the power of two about
         1/16 of the root mean square weight.
@@ -53,14 +55,17 @@ def measure(weights: Any, prior: PriorLike = Gaussian(), step: Grid | None = Non
     return message.ideal(loaded, _scheme(loaded, prior, step))
 
 
-def encode(weights: Any, prior: PriorLike = Gaussian(), step: Grid | None = None) -> bytes:  # noqa: B008
+def encode(weights: Any, prior: PriorLike | Shortest = Gaussian(), step: Grid | None = None) -> bytes:  # noqa: B008
     """Weights as a .mdl message; ``decode`` gives the quantised weights back. Parameters as in ``measure``."""
     loaded = load(weights)
     return message.write(loaded, _scheme(loaded, prior, step))[0]
 
 
-def _scheme(loaded: Weights, prior: PriorLike, step: Grid | None) -> Scheme:
-    return fit_scheme(loaded, quantizers_for(loaded.floats, default_step(loaded) if step is None else step), prior)
+def _scheme(loaded: Weights, prior: PriorLike | Shortest, step: Grid | None) -> Scheme:
+    quantizers = quantizers_for(loaded.floats, default_step(loaded) if step is None else step)
+    if isinstance(prior, Shortest):
+        return prior.scheme(loaded, quantizers)
+    return fit_scheme(loaded, quantizers, prior)
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Report:
 
 
 def report(
-    loaded: Weights, prior: PriorLike, step: Grid | None, *, realise: bool = False, tensors: bool = False
+    loaded: Weights, prior: PriorLike | Shortest, step: Grid | None, *, realise: bool = False, tensors: bool = False
 ) -> Report:
     """``measure``, or with ``realise`` the message that was written, with the error of the quantised weights."""
     names = list(loaded.floats)
