@@ -51,17 +51,19 @@ _QUICK = [
 
 
 def measure(options: _command.Options) -> pd.DataFrame:
-    seeds = range(options.seed, options.seed + SPLITS)
-    cells = [
-        Cell(family, Table(table.name, table.column, shuffled), n, seed)
+    return options.rows(_capacity.rows, _QUICK if options.quick else _cells(options.seed))
+
+
+def _cells(seed: int) -> list[Cell]:
+    return [
+        Cell(family, Table(table.name, table.column, shuffled), n, split)
         for family, tables in TABLES.items()
         for table in tables
         for shuffled in (False, True)
         for n in (SIZES[:1] if shuffled else SIZES)
-        for seed in seeds
+        for split in range(seed, seed + SPLITS)
         if 2 * n <= table.most  # others say where a centre is
     ]
-    return options.rows(_capacity.rows, _QUICK if options.quick else cells)
 
 
 def figures(table: pd.DataFrame) -> dict[str, Figure]:

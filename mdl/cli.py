@@ -332,6 +332,8 @@ def _grid(
              "--target-bits": target_bits}  # fmt: skip
     if sum(option is not None for option in given.values()) > 1:
         raise MdlError(f"expected at most one of {', '.join(given)}")
+    if states is not None and (format_ is not None or levels is not None):
+        raise MdlError("--states: expected a step or a target beside it, got a float format or a codebook")
     if format_ is not None:
         return FloatFormat(format_)
     if levels is not None:

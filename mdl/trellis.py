@@ -33,7 +33,8 @@ CODES = {
 }  # fmt: skip
 #: Squared error in squared steps that a trellis leaves; a uniform grid leaves 1/12. It hardly depends on the states.
 SQUARED_ERROR = 0.066
-_BATCH = 1 << 25  # states times weights searched at a time: a byte each is kept
+_BATCH = 1 << 25  # bytes that a search keeps at a time: one for each weight and state, or
+_COSTS = 24  # for each weight, with few states
 _BEFORE = 8.0  # weights of the tensor's variance that count with those of a row or column
 _FAR = np.float32(1e9)  # squared steps: of a path that does not begin where it has to
 
@@ -80,7 +81,7 @@ class Trellis:
         """The symbols of the closest path, shape of ``w``."""
         values = finite(w)
         symbols = np.empty(values.size, np.int32)
-        rows = max(1, _BATCH // (self.run * self.states)) * self.run
+        rows = max(1, _BATCH // (self.run * max(self.states, _COSTS))) * self.run
         for start in range(0, values.size, rows):
             with np.errstate(over="ignore"):
                 points = values.ravel()[start : start + rows] / self.step
@@ -123,17 +124,18 @@ def shrunk(w: ArrayLike, step: float, by_line: bool) -> Array:
     values = finite(w)
     if not values.any():
         return values
-    matrix = np.square(values.reshape(len(values), -1) if by_line and values.ndim > 1 else values.reshape(1, -1))
-    variance = whole = matrix.mean()
-    if matrix.shape[0] > 1:
-        rows, columns = (  # the fewer weights in a line, the less its own variance is believed
-            (matrix.mean(axis=axis, keepdims=True) / whole) ** (size / (size + _BEFORE))
-            for axis, size in ((1, matrix.shape[1]), (0, matrix.shape[0]))
-        )
-        variance = whole * rows * columns
-    with np.errstate(divide="ignore"):
-        share = 1.0 - np.minimum(SQUARED_ERROR * step**2 / variance, 0.5)  # a weight is not shrunk to nothing
-    return values * np.broadcast_to(share, matrix.shape).reshape(values.shape)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        steps = values / step
+        matrix = np.square(steps.reshape(len(values), -1) if by_line and values.ndim > 1 else steps.reshape(1, -1))
+        variance = whole = matrix.mean()
+        if matrix.shape[0] > 1:
+            rows, columns = (  # the fewer weights in a line, the less its own variance is believed
+                (matrix.mean(axis=axis, keepdims=True) / whole) ** (size / (size + _BEFORE))
+                for axis, size in ((1, matrix.shape[1]), (0, matrix.shape[0]))
+            )
+            variance = whole * rows * columns
+        lost = np.minimum(np.nan_to_num(SQUARED_ERROR / variance), 0.5)  # a weight is not shrunk to nothing
+    return values * np.broadcast_to(1.0 - lost, matrix.shape).reshape(values.shape)
 
 
 class _Steps(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 import mdl
 from mdl.codes.fitted import fit_scheme
 from mdl.codes.scheme import Coding
-from mdl.errors import QuantizationError
+from mdl.errors import QuantizationError, WeightsError
 from mdl.trellis import CODES, SQUARED_ERROR, Trellis, shrunk
 from tests.laws import SEARCH
 
@@ -143,6 +144,23 @@ def test_a_message_of_a_trellis_restores_the_path() -> None:
     np.testing.assert_array_equal(grid.dequantize(grid.quantize(restored)).astype(np.float32), restored)
     chosen = grid.quantize(shrunk(w, grid.step, by_line=False)).ravel()
     np.testing.assert_array_equal(restored.ravel(), grid.dequantize(chosen).astype(np.float32))
+
+
+def test_what_the_dtype_cannot_hold_is_not_written() -> None:
+    """65504 is the largest float16; a point of the trellis beyond it would be refused by the reader."""
+    w = np.full(600, 65504.0, np.float16)
+    with pytest.raises(WeightsError, match="tensor 'w': a quantised weight is beyond the largest float16"):
+        mdl.encode({"w": w}, step=Trellis(100.0))
+
+
+@pytest.mark.parametrize("step", [0.5, 1e200, 1e-300])
+@pytest.mark.parametrize("prior", [mdl.Gaussian(), mdl.Scaled()])
+def test_extreme_weights_come_back_or_are_refused(step, prior) -> None:
+    small, large = np.full((3, 4), 1e-300), np.full((3, 4), 1e300)
+    restored = mdl.decode(mdl.encode({"w": small}, prior, Trellis(step)))["w"]
+    assert np.abs(restored - small).max() <= step
+    with pytest.raises(QuantizationError, match="^tensor 'w': step " + re.escape(f"{step:g} is too small")):
+        mdl.encode({"w": large}, prior, Trellis(step))
 
 
 def test_symbols_that_were_chosen_are_not_searched_again(monkeypatch) -> None:

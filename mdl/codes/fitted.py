@@ -59,10 +59,14 @@ def fit_scheme(
 
 def searched(quantizer: Quantizer, tensor: Tensor, by_line: bool, name: str) -> Symbols:
     """The symbols of a tensor at the least length for its error, as far as its quantizer leaves a choice."""
-    if isinstance(quantizer, Trellis):
-        with naming(name):
-            tensor = shrunk(tensor, quantizer.step, by_line)
-    return Coding(quantizer, INTEGER_CODING.code).symbols(tensor, name)
+    rounding = Coding(quantizer, INTEGER_CODING.code)
+    if not isinstance(quantizer, Trellis):
+        return rounding.symbols(tensor, name)
+    with naming(name):
+        given = shrunk(tensor, quantizer.step, by_line)
+    symbols = rounding.symbols(given, name)
+    rounding.check(symbols, tensor.dtype, name)
+    return symbols
 
 
 def fit_counts(
@@ -113,6 +117,8 @@ def _fit(prior: Prior | Callable[[int, int], Code], quantizer: Quantizer, counte
     lo, hi = counted.ends
     if callable(prior):
         return prior(lo, hi)
+    if not hasattr(prior, "log_mass"):
+        raise PriorError(f"expected one prior or family of codes, got {prior!r}")
     w, counts, width = counted.cells(quantizer)
     fitted = prior.fit(w, counts, width)
 

@@ -24,12 +24,17 @@ from mdl.quantize import Quantizer, UniformGrid
 
 OCTAVE = 8  # exponents to the octave
 MAX_REACH = 13
-_RANGE = 127  # of the exponents of one axis: bounds how many tables a message can ask for
+MAX_ENTRIES = 1 << 18  # of the tables of one matrix, all scales together: bounds the time that a message can ask for
+_RANGE = 127  # of the exponents of one axis
 _FLOOR = 64  # exponents below the prior's own scale, at least: a line of zeros
+_SPAN = 64.0  # of the unit, at most, is the root mean square of the weights: the exponents go on from there
+_EVERY = 4  # exponents at which the mean square is known, and between them interpolated
+_NARROWEST = 1e-100  # cell, and 1 over the widest: squares of weights are numbers
 _SPREADS = 16  # standard deviations of exponents that can be told, half an octave apart
 _SHAPE_BITS = 4  # significant, of a fitted shape
-_SAMPLE = 1 << 16  # weights that a shape is fitted to
+_SAMPLE = 1 << 12  # weights that a shape is fitted to: it is told in so few bits
 _PITCHES = (1, 2, 4)  # exponents are told in multiples of one of these
+_FARTHEST = _RANGE - _PITCHES[-1]  # from 0, of an exponent before it is rounded to its pitch
 
 Exponents = NDArray[np.int64]
 
@@ -53,22 +58,32 @@ class Scaled:
     prior: Prior = Gaussian()  # noqa: RUF009
 
     def fit(self, quantizer: Quantizer, symbols: Symbols, columns: int) -> ScaledMatrix | None:
-        """The code for these symbols; None where there is none: no scale to multiply, or too small a step."""
+        """The code for these symbols; None where there is none: no scale to multiply, or too large tables."""
         ends = (int(symbols.min()), int(symbols.max())) if symbols.size else (0, 0)
         reach = max(ends[1].bit_length(), (-1 - ends[0]).bit_length() if ends[0] < 0 else 0)
         if not (symbols.size and columns and reach <= MAX_REACH and hasattr(self.prior, "scale")):
             return None
-        (lower, *_), (upper, *_) = quantizer.cell(np.zeros(1))
-        if not math.isfinite(upper - lower):
+        unit = _unit(quantizer, symbols)
+        if not math.isfinite(unit):
             return None
-        unit = math.ldexp(1.0, round(math.log2(upper - lower)))  # the exponents say the rest
         code = ScaledMatrix(Gaussian(unit), quantizer, reach, columns)
         prior: Any = self.prior
         shapes = {field.name for field in fields(prior) if getattr(prior, field.name) is None} - {"scale"}
         if shapes:
             fitted = replace(prior, scale=None).fit(*code.standardised(symbols))
             prior = _with_shapes(prior, {name: getattr(fitted, name) for name in shapes})
-        return replace(code, prior=replace(prior, scale=prior.scale or unit))
+        code = replace(code, prior=replace(prior, scale=prior.scale or unit))
+        return code if code.entries(symbols) <= MAX_ENTRIES else None
+
+
+def _unit(quantizer: Quantizer, symbols: Symbols) -> float:
+    """The power of two about the width of a cell, or larger for weights that are many cells wide; inf if cells are."""
+    lower, upper = quantizer.cell(symbols)
+    width = float((upper - lower).max())
+    if not _NARROWEST < width < 1.0 / _NARROWEST:
+        return math.inf
+    size = math.sqrt(float(np.mean(np.square(0.5 * (lower + upper)))))
+    return math.ldexp(1.0, round(math.log2(max(width, size / _SPAN))))
 
 
 def _with_shapes(prior: Any, shapes: dict[str, float]) -> Any:
@@ -132,11 +147,19 @@ class ScaledMatrix:
     def standardised(self, symbols: Symbols) -> tuple[Array, None, Array]:
         """Some of the weights in units of their scale, no counts, and the widths of their cells: what a fit takes."""
         axes = self._axes(symbols)
-        every = max(1, symbols.size // _SAMPLE)
-        row, column = np.divmod(np.arange(0, symbols.size, every), self.columns)
+        some = np.arange(0, symbols.size, max(1, symbols.size // _SAMPLE))
+        row, column = np.divmod(some, self.columns)
         scale = 2.0 ** ((axes[0].exponents[row] + axes[1].exponents[column]) / OCTAVE)
-        lower, upper = self.quantizer.cell(symbols[::every])
+        lower, upper = self.quantizer.cell(symbols[some])
         return 0.5 * (lower + upper) / scale, None, (upper - lower) / scale
+
+    def entries(self, symbols: Symbols) -> int:
+        """Of the tables that these symbols need."""
+        return self._entries(self._axes(symbols))
+
+    def _entries(self, axes: list[_Axis]) -> int:
+        rows, columns = (np.unique(axis.exponents) for axis in axes)
+        return int(np.unique(np.add.outer(rows, columns)).size) << self.reach + 1
 
     def nats(self, symbols: ArrayLike) -> Array:
         """Length of each symbol, nats; that of the exponents is the first symbol's."""
@@ -144,21 +167,25 @@ class ScaledMatrix:
         flat = self._checked(values)
         nats = np.empty(flat.size)
         axes = self._axes(flat)
-        for rows, scales in self._runs(flat.size, axes):
-            for exponent, places in groups(*_positions(scales)):
-                nats[rows][places] = -self._tables(_signed(exponent))[0][flat[rows][places] - self.lo]
+        for rows in self._blocks(flat.size):
+            for exponent, places in self._places(axes, rows):
+                nats[rows][places] = -self._tables.masses(exponent)[flat[rows][places] - self.lo]
         nats = np.maximum(nats, 0.0)
         if nats.size:
             nats[0] += sum(axis.nats for axis in axes)
         return nats.reshape(values.shape)
 
     def push(self, coder: Coder, symbols: Symbols) -> None:
-        """Write symbols; the exponents go on top of them, to be read first."""
+        """Write symbols; the exponents go on top of them, to be read first. CodeError if there are too many scales."""
         flat = self._checked(symbols)
         axes = self._axes(flat)
-        for rows, scales in reversed(list(self._runs(flat.size, axes))):
-            for exponent, places in reversed(list(groups(*_positions(scales)))):
-                self._tables(_signed(exponent))[1].push(coder, flat[rows][places])
+        if self._entries(axes) > MAX_ENTRIES:
+            raise CodeError(
+                f"ScaledMatrix: expected tables of at most {MAX_ENTRIES} entries, got {self._entries(axes)}"
+            )
+        for rows in reversed(self._blocks(flat.size)):
+            for exponent, places in reversed(list(self._places(axes, rows))):
+                self._tables.alphabet(exponent).push(coder, flat[rows][places])
         for axis in reversed(axes):
             axis.push(coder)
 
@@ -166,14 +193,17 @@ class ScaledMatrix:
         """Read symbols."""
         symbols = np.empty(count, np.int32)
         axes = [_Axis.pop(coder, lines) for lines in self._shape(count)]
-        for rows, scales in self._runs(count, axes):
-            for exponent, places in groups(*_positions(scales)):
-                symbols[rows][places] = self._tables(_signed(exponent))[1].pop(coder, places.size)
+        if self._entries(axes) > MAX_ENTRIES:
+            raise MessageError(f"expected tables of at most {MAX_ENTRIES} entries, got {self._entries(axes)}")
+        for rows in self._blocks(count):
+            for exponent, places in self._places(axes, rows):
+                symbols[rows][places] = self._tables.alphabet(exponent).pop(coder, places.size)
         return symbols
 
-    def _tables(self, exponent: int) -> tuple[Array, Alphabet]:
+    @property
+    def _tables(self) -> _Tables:
         shared: Any = self.prior, self.quantizer, self.reach
-        return _of_exponent(*shared, exponent)
+        return _tables(*shared)
 
     def _checked(self, symbols: ArrayLike) -> Symbols:
         flat = as_symbols(np.asarray(symbols).ravel())
@@ -185,16 +215,19 @@ class ScaledMatrix:
         """Rows, and the columns that occur."""
         return -(-count // self.columns), min(count, self.columns)
 
-    def _runs(self, count: int, axes: list[_Axis]) -> Iterator[tuple[slice, Exponents]]:
-        """Some whole rows at a time, and the exponent of every entry in them."""
-        if not count:
-            return
-        rows, columns = (axis.exponents for axis in axes)
-        height = max(1, RUN // columns.size)
-        for top in range(0, rows.size, height):
-            scales = np.add.outer(rows[top : top + height], columns).ravel()
-            start = top * columns.size
-            yield slice(start, min(start + scales.size, count)), scales[: count - start]
+    def _blocks(self, count: int) -> list[slice]:
+        """Some whole rows at a time."""
+        width = max(min(count, self.columns), 1)
+        height = max(1, RUN // width) * width
+        return [slice(start, min(start + height, count)) for start in range(0, count, height)]
+
+    def _places(self, axes: list[_Axis], rows: slice) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """Each sum of exponents that occurs in a block, ascending, with the places that have it."""
+        down, across = (axis.exponents for axis in axes)
+        top, bottom = rows.start // across.size, -(-rows.stop // across.size)
+        sums = np.add.outer(down[top:bottom], across).ravel()[: rows.stop - rows.start]
+        found = groups((sums + 2 * _RANGE).astype(np.uint16), np.arange(sums.size))
+        return ((label - 2 * _RANGE, places) for label, places in found)
 
     def _axes(self, flat: Symbols) -> list[_Axis]:
         """The exponents of rows and columns that match the mean squares, told as finely as is worth it."""
@@ -205,7 +238,7 @@ class ScaledMatrix:
 
     def _mean_squares(self, flat: Symbols) -> tuple[Array, Array, Array]:
         squares = np.zeros(self._shape(flat.size), np.float32)
-        np.square(self._centres[flat - self.lo], out=squares.reshape(-1)[: flat.size])
+        np.square(self._tables.centres[flat - self.lo], out=squares.reshape(-1)[: flat.size])
         full = np.full(squares.shape[0], squares.shape[1])
         full[-1] = flat.size - (full.size - 1) * squares.shape[1]
         filled = np.where(np.arange(squares.shape[1]) < full[-1], full.size, max(full.size - 1, 1))
@@ -214,41 +247,59 @@ class ScaledMatrix:
 
     def _exponents(self, mean_squares: Array) -> Array:
         """The exponent, not whole yet, at which the prior's cells have this mean square."""
-        return np.interp(mean_squares, self._expected, np.arange(self._expected.size) - _FLOOR)
+        with np.errstate(divide="ignore"):
+            return np.interp(np.log(mean_squares), self._tables.expected, _KNOWN)
+
+
+_KNOWN = np.arange(-_FLOOR, _RANGE - _FLOOR, _EVERY)
+
+
+class _Tables:
+    """What symbols cost under every scale, made as they are asked for."""
+
+    def __init__(self, prior: Any, quantizer: Quantizer, reach: int) -> None:
+        self._prior, self._quantizer, self._ends = prior, quantizer, (-(1 << reach), (1 << reach) - 1)
+        self._masses: dict[int, Array] = {}
+        self._alphabets: dict[int, Alphabet] = {}
+
+    def masses(self, exponent: int) -> Array:
+        """Ln masses of the symbols under the scale of an exponent."""
+        if exponent not in self._masses:
+            if len(self._masses) * self.centres.size > 2 * MAX_ENTRIES:  # matrices with other scales came before
+                self._masses.clear()
+                self._alphabets.clear()
+            self._masses[exponent] = self._of(exponent)
+        return self._masses[exponent]
+
+    def alphabet(self, exponent: int) -> Alphabet:
+        """The same, ready to be pushed and popped."""
+        if exponent not in self._alphabets:
+            masses = self.masses(exponent)
+            usable = masses if np.isfinite(masses.max()) else np.zeros(masses.size)
+            self._alphabets[exponent] = Alphabet(usable, self._ends[0])
+        return self._alphabets[exponent]
 
     @functools.cached_property
-    def _centres(self) -> Array:
-        lower, upper = self.quantizer.cell(np.arange(self.lo, self.hi + 1))
+    def centres(self) -> Array:
+        """The middle of every symbol's cell."""
+        lower, upper = self._quantizer.cell(np.arange(self._ends[0], self._ends[1] + 1))
         return 0.5 * (lower + upper)
 
     @functools.cached_property
-    def _expected(self) -> Array:
-        """The mean square of a symbol's weight under every exponent."""
-        masses = np.exp([self._tables(exponent)[0] for exponent in range(-_FLOOR, _RANGE - _FLOOR)])
-        masses /= masses.sum(axis=1, keepdims=True)
-        return np.maximum.accumulate(masses @ np.square(self._centres))
+    def expected(self) -> Array:
+        """Ln of the mean square of a symbol's weight under some exponents."""
+        squares = np.square(self.centres)
+        found = [np.exp(self._of(exponent)) for exponent in _KNOWN.tolist()]
+        return np.maximum.accumulate(np.log([mass @ squares / mass.sum() for mass in found]))
+
+    def _of(self, exponent: int) -> Array:
+        scaled = replace(self._prior, scale=self._prior.scale * 2.0 ** (exponent / OCTAVE))
+        lower, upper = self._quantizer.cell(np.arange(self._ends[0], self._ends[1] + 1))
+        return np.asarray(scaled.log_mass(lower, upper))
 
 
-def _positions(scales: Exponents) -> tuple[NDArray[np.uint16], NDArray[np.intp]]:
-    return (scales + 2 * _RANGE).astype(np.uint16), np.arange(scales.size)
-
-
-def _signed(label: int) -> int:
-    return label - 2 * _RANGE
-
-
-def _discretized(code: ScaledMatrix, exponent: int) -> Discretized:
-    prior: Any = code.prior
-    return Discretized(replace(prior, scale=prior.scale * 2.0 ** (exponent / OCTAVE)), code.quantizer, code.lo, code.hi)
-
-
-# Matrices of one model share these.
-@functools.lru_cache(maxsize=512)
-def _of_exponent(prior: Any, quantizer: Any, reach: int, exponent: int) -> tuple[Array, Alphabet]:
-    """Ln masses of the symbols under the scale of an exponent, and their alphabet."""
-    scaled = replace(prior, scale=prior.scale * 2.0 ** (exponent / OCTAVE))
-    masses = Discretized(scaled, quantizer, -(1 << reach), (1 << reach) - 1).log_masses
-    return masses, Alphabet(masses if np.isfinite(masses.max()) else np.zeros(masses.size), -(1 << reach))
+# Matrices of one model share them.
+_tables = functools.lru_cache(maxsize=4)(_Tables)
 
 
 class _Axis(NamedTuple):
@@ -270,6 +321,7 @@ class _Axis(NamedTuple):
 
         if not exact.size:
             return cls(np.empty(0, np.int64), 1, 0)
+        exact = exact.clip(-_FARTHEST, _FARTHEST)
         centre = round(float(exact.mean()))
         alike = entries * float(np.square((exact - centre) * LN2 / OCTAVE).sum())
         pitch = min(_PITCHES, key=cost)

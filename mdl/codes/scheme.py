@@ -58,17 +58,20 @@ class Coding:
         symbols = np.empty(flat.size, np.int32)
         for rows in _chunks(flat.size, self.quantizer):
             symbols[rows] = _to_symbols(self.quantizer, flat[rows], name)
-        if symbols.size:  # what a reader would refuse is not written
-            _restore(self.quantizer, np.array([symbols.min(), symbols.max()]), tensor.dtype, name)
+        self.check(symbols, tensor.dtype, name)
         return symbols
+
+    def check(self, symbols: Symbols, dtype: np.dtype[Any], name: str = "") -> None:
+        """MdlError if the symbols stand for something that a tensor of that dtype cannot hold."""
+        if symbols.size:
+            _restore(self.quantizer, np.array([symbols.min(), symbols.max()]), dtype, name)
 
     def restore(self, symbols: Symbols, dtype: np.dtype[Any], shape: tuple[int, ...], name: str = "") -> Tensor:
         """The tensor that the symbols stand for; MdlError if there is none of that dtype.
 
         The symbols are used up: where a weight is as wide as a symbol, the tensor takes their memory.
         """
-        if symbols.size:
-            _restore(self.quantizer, np.array([symbols.min(), symbols.max()]), dtype, name)
+        self.check(symbols, dtype, name)
         owned = symbols.flags.owndata and symbols.flags.c_contiguous
         tensor = symbols.view(dtype) if owned and dtype.itemsize == symbols.itemsize else np.empty(symbols.size, dtype)
         for rows in _chunks(symbols.size, self.quantizer):

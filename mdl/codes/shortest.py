@@ -13,6 +13,7 @@ from mdl.codes.coder import MAX_LEVELS
 from mdl.codes.fitted import fit_counts, searched
 from mdl.codes.scaled import Scaled
 from mdl.codes.scheme import INTEGER_CODING, Coding, Histogram, PriorLike, Scheme, Tensor
+from mdl.errors import PriorError
 from mdl.priors import Gaussian, GeneralizedGaussian, StudentT
 from mdl.quantize import DeadZone, Quantizer, UniformGrid
 from mdl.trellis import SQUARED_ERROR, Trellis
@@ -26,8 +27,13 @@ class Shortest:
     """A choice of ``priors``: each tensor is coded under the one that makes it shortest, which its description says.
 
     Where a trellis is given and most of a tensor's weights are near zero, which a trellis has no point for, a uniform
-    grid and dead zones of about the same error are tried too: the least of bits and error counts, one bit for as much
-    error as a bit buys in a tensor that has many.
+    grid and dead zones of about the same error are tried too. What counts is the length, and the error at the price
+    that bits have elsewhere: at the least length for an error D a weight, one nat less is 2 D more.
+
+    Raises
+    ------
+    PriorError
+        If there are no priors to choose from.
 
     Examples
     --------
@@ -46,6 +52,10 @@ class Shortest:
         KT,
     )
 
+    def __post_init__(self) -> None:
+        if not self.priors:
+            raise PriorError("Shortest: expected some priors, got none")
+
     def scheme(self, tensors: Mapping[str, Tensor], quantizers: Mapping[str, Quantizer]) -> Scheme:
         """The coding of every tensor; ``quantizers`` has one for each tensor of floats."""
         return Scheme({
@@ -54,18 +64,18 @@ class Shortest:
         })  # fmt: skip
 
     def _coding(self, name: str, tensor: Tensor, quantizer: Quantizer) -> Coding:
-        grids = _alternatives(quantizer, tensor)
-        best = [self._shortest(name, tensor, grid) for grid in grids]
-        if len(best) == 1 or not isinstance(quantizer, Trellis):
+        best = [self._shortest(name, tensor, grid) for grid in _alternatives(quantizer, tensor)]
+        if not isinstance(quantizer, Trellis):
             return best[0]
-        worth = 2.0 * SQUARED_ERROR * quantizer.step**2  # squared error that a nat buys: dD/dR = -2D for each weight
-        return min(best, key=lambda coding: _nats(coding, tensor) + coding.squared_error(tensor) / worth)
+        nat = 2.0 * SQUARED_ERROR * quantizer.step**2  # its price in squared error
+        return min(best, key=lambda coding: _nats(coding, tensor) + coding.squared_error(tensor) / nat)
 
     def _shortest(self, name: str, tensor: Tensor, grid: Quantizer) -> Coding:
         by_line = any(isinstance(prior, Scaled) for prior in self.priors)
         symbols = searched(grid, tensor, by_line, name)
         counted = Histogram.of_symbols(symbols)
-        usable = [prior for prior in self.priors if prior is not KT or counted.ends[1] - counted.ends[0] < MAX_LEVELS]
+        narrow = counted.ends[1] - counted.ends[0] < MAX_LEVELS
+        usable = [prior for prior in self.priors if narrow or prior is not KT] or self.priors
         codings = (
             fit_counts({name: tensor}, {name: grid}, prior, {}, {name: counted}, {name: symbols}).codings[name]
             for prior in usable

@@ -23,9 +23,11 @@ from mdl.codes.describe import FAMILIES, TAG_BITS, describe, fixed_bits, text_bi
 from mdl.codes.discretized import Discretized
 from mdl.codes.message import DTYPES, MAGIC, DataPart, parse, write
 from mdl.codes.numbers import integer_bits, natural_bits
+from mdl.codes.scaled import ScaledMatrix
 from mdl.codes.scheme import INTEGER_CODING, Coding, Scheme
 from mdl.errors import MdlError, MessageError
 from mdl.quantize import UniformGrid
+from mdl.trellis import Trellis
 from mdl.weights import Weights
 
 ROOT = Path(__file__).parents[2]
@@ -186,6 +188,7 @@ GRID = UniformGrid(2.0**-4)
 FLOAT64, FLOAT16, INT64 = (DTYPES.index(np.dtype(kind)) for kind in (np.float64, np.float16, np.int64))
 NARROW = Coding(GRID, Discretized(priors.Gaussian(1.0), GRID, -2, 2))
 CONSTANT = Coding(GRID, Discretized(priors.Gaussian(1.0), GRID, 0, 0))
+TRELLIS_CONSTANT = Discretized(priors.Gaussian(1.0), Trellis(1.0, 256), 0, 0)
 SLOW = priors.Mixture(32, (1.0,) * 32, tuple(np.linspace(-1.0, 1.0, 32).tolist()), (2.0,) * 32)
 
 
@@ -223,6 +226,15 @@ def coded(prior: Any, lo: int, hi: int, quantizer: Any = GRID) -> list[Any]:
 def labels(likelihood: Any, count: int, lo: int, hi: int) -> list[Any]:
     about = [text_bits("feedforward identity"), *(bits for _, bits in describe(likelihood))]
     return [*about, natural_bits(count), integer_bits(lo), natural_bits(hi - lo), fixed_bits(0, 32)]
+
+
+def scales(lo: int, span: int) -> list[Any]:
+    """The exponents of one axis of a scaled matrix, as far apart as may be told."""
+    return [integer_bits(lo), *map(natural_bits, (span, 0, 15, span // 2))]
+
+
+def scaled_matrix(reach: int) -> Coding:
+    return Coding(GRID, ScaledMatrix(priors.StudentT(1.0, 0.0, 1.5), GRID, reach, 1000))
 
 
 NEW = [natural_bits(0), natural_bits(0)]  # a new coding, a new quantizer
@@ -272,6 +284,13 @@ HOSTILE: dict[str, bytes] = {
     "an alphabet of 2^32 under 32 components": forged(  # a table of 2^16 levels for each weight
         header([10]), coded(SLOW, -(2**31), 2**31 - 1, UniformGrid(1e-9)), tail=NOISE[:20] + b"\1"
     ),
+    "as many scales as there can be": forged(
+        header([300, 1000]), told(scaled_matrix(13)), scales(-100, 200), scales(-100, 200), tail=NOISE * 60
+    ),
+    "scales as large tables as may be": forged(
+        header([300, 1000]), told(scaled_matrix(11)), scales(-15, 30), scales(-15, 30), tail=NOISE * 60
+    ),
+    "all weights on a trellis": forged(header([1 << 21]), told(Coding(Trellis(1.0, 256), TRELLIS_CONSTANT))),
     "an alphabet of 2^32 in a heavy tail": forged(
         header([1 << 20]), coded(priors.StudentT(1e-9, 0.0, 1.5), -(2**31), 2**31 - 1), tail=NOISE
     ),

@@ -14,7 +14,7 @@ from mdl.codes.coder import Coder
 from mdl.codes.discretized import Discretized
 from mdl.codes.fitted import fit_scheme
 from mdl.codes.numbers import integer_bits, natural_bits
-from mdl.codes.scaled import MAX_REACH, OCTAVE, Scaled, ScaledMatrix
+from mdl.codes.scaled import MAX_ENTRIES, MAX_REACH, OCTAVE, Scaled, ScaledMatrix
 from mdl.codes.scheme import Coding
 from mdl.errors import CodeError, MessageError
 from mdl.lengths.two_part import report
@@ -140,6 +140,48 @@ def test_bytes_are_as_many_as_said(step) -> None:
     assert real.length.bits <= ideal.length.bits * 1.0002 + 64.0
     assert real.mse == pytest.approx(ideal.mse)
     assert np.square(mdl.decode(real.data)["w"] - w).mean() == pytest.approx(real.mse)
+
+
+@pytest.mark.parametrize("zeros", [slice(None, None, 7), slice(1, None)])
+@pytest.mark.parametrize("size", [1.0, 30.0, 1000.0])
+def test_weights_of_many_steps_beside_none_come_back(zeros, size) -> None:
+    w = np.random.default_rng(6).normal(0.0, size, (64, 500))
+    w[:, zeros] = 0.0
+    assert np.abs(mdl.decode(mdl.encode({"w": w}, Scaled(), 1.0))["w"] - w).max() <= 0.5
+    code = Scaled().fit(UniformGrid(1.0), np.rint(w).astype(np.int32).ravel(), 500)
+    nats = code.nats(np.rint(w).astype(np.int32).ravel()).reshape(w.shape)
+    assert nats[1:, zeros].max() < 0.01
+
+
+def test_scales_are_told_at_fine_steps_too() -> None:
+    """Root mean squares of hundreds of steps: the exponents go on from a unit of several."""
+    scale = np.geomspace(0.5, 2.0, 300)[:, None] * np.ones(200)
+    w, grid = np.random.default_rng(8).normal(size=scale.shape) * scale, UniformGrid(1.0 / 400.0)
+    coding = fit(w, grid=grid)
+    assert isinstance(coding.code, ScaledMatrix)
+    bits = coding.nats(w) / LN2 / w.size
+    ideal = float(np.log2(scale * math.sqrt(2.0 * math.pi * math.e) / grid.step).mean())
+    assert ideal - 0.01 < bits < ideal + 0.04
+
+
+def test_more_tables_than_a_reader_makes_are_not_written() -> None:
+    w = np.random.default_rng(7).normal(size=(300, 300)) * np.geomspace(1e-3, 1.0, 300)[:, None]
+    symbols = UniformGrid(2.0**-11).quantize(w).ravel()
+    code = ScaledMatrix(Gaussian(2.0**-7), UniformGrid(2.0**-11), MAX_REACH, 300)
+    assert code.entries(symbols) > MAX_ENTRIES
+    with pytest.raises(CodeError, match=r"expected tables of at most 262144 entries, got \d+"):
+        coder.encode(code, symbols)
+    assert Scaled().fit(UniformGrid(2.0**-11), symbols, 300) is None
+
+
+def test_blocks_of_rows_are_written_one_after_another(monkeypatch) -> None:
+    w, _ = product(37, 11)
+    symbols = GRID.quantize(w).ravel()[:-4]
+    code = Scaled().fit(GRID, symbols, 11)
+    whole = code.nats(symbols)
+    monkeypatch.setattr("mdl.codes.scaled.RUN", 50)
+    np.testing.assert_array_equal(code.nats(symbols), whole)
+    np.testing.assert_array_equal(coder.decode(code, coder.encode(code, symbols), symbols.size), symbols)
 
 
 @pytest.mark.parametrize(

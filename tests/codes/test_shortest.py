@@ -1,0 +1,96 @@
+"""Every tensor takes its own shortest prior; a grid with a point at zero where a trellis has none to offer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mdl
+from mdl.codes.shortest import Shortest
+from mdl.errors import CodeError, PriorError
+from mdl.lengths.two_part import report
+from mdl.models import FeedForward
+from mdl.quantize import DeadZone, UniformGrid
+from mdl.trellis import SQUARED_ERROR, Trellis
+
+RNG = np.random.default_rng(0)
+W = {
+    "normal": RNG.normal(size=(60, 50)),
+    "heavy": RNG.standard_t(2.5, size=(60, 50)),
+    "scaled": RNG.normal(size=(60, 50)) * np.geomspace(0.03, 1.0, 60)[:, None],
+    "coin": RNG.choice([-1.0, 1.0], 900),
+    "whole": np.arange(7),
+}
+SPARSE = np.where(RNG.random((50, 200)) < 0.05, RNG.normal(size=(50, 200)), 0.0)
+
+
+def codings(w: Any, step: Any, prior: Shortest = Shortest()) -> Any:  # noqa: B008
+    loaded = mdl.load(w)
+    return prior.scheme(loaded, dict.fromkeys(loaded.floats, step)).codings
+
+
+@pytest.mark.parametrize("step", [UniformGrid(0.1), Trellis(0.1, 8)])
+def test_every_tensor_is_as_short_as_under_the_best_of_the_priors(step) -> None:
+    for name, w in W.items():
+        alone = {name: w}
+        each = [mdl.measure(alone, prior, step).comparable.bits for prior in Shortest().priors]
+        assert mdl.measure(alone, Shortest(), step).comparable.bits == pytest.approx(min(each))
+    together = mdl.measure(W, Shortest(), step).comparable.bits
+    assert together < min(mdl.measure(W, prior, step).comparable.bits for prior in Shortest().priors)
+
+
+def test_families_are_those_of_the_tensors() -> None:
+    found = {name: coding.code for name, coding in codings(W, UniformGrid(0.1)).items()}
+    assert type(found["coin"]).__name__ == "Dirichlet"
+    assert type(found["scaled"]).__name__ == "ScaledMatrix"
+    assert isinstance(found["normal"].prior, mdl.Gaussian)
+    assert not isinstance(found["heavy"].prior, mdl.Gaussian)
+
+
+@pytest.mark.parametrize("step", [UniformGrid(0.1), Trellis(0.1, 8)])
+def test_messages_come_back_and_are_as_long_as_said(step) -> None:
+    real, ideal = (report(mdl.load(W), Shortest(), step, realise=realise) for realise in (True, False))
+    assert real.length.bits <= ideal.length.bits * 1.0002 + 64.0
+    read = mdl.decode(real.data)
+    error = sum(np.square(read[name] - W[name]).sum() for name in W if name != "whole")
+    assert error / real.weights == pytest.approx(real.mse)
+    np.testing.assert_array_equal(read["whole"], W["whole"])
+
+
+def test_sparse_tensors_leave_the_trellis() -> None:
+    (coding,) = codings({"w": SPARSE}, Trellis(0.5, 8)).values()
+    assert isinstance(coding.quantizer, UniformGrid | DeadZone)
+    read = mdl.decode(mdl.encode({"w": SPARSE}, Shortest(), Trellis(0.5, 8)))["w"]
+    assert (read[SPARSE == 0.0] == 0.0).all()
+    (dense,) = codings({"w": W["normal"]}, Trellis(0.5, 8)).values()
+    assert dense.quantizer == Trellis(0.5, 8)
+
+
+def test_leaving_the_trellis_pays_at_the_price_of_error_elsewhere() -> None:
+    step = 0.5
+    price = 2.0 * SQUARED_ERROR * step**2 * np.log(2.0)  # squared error a bit, where bits and error are traded at best
+    costs = {}
+    for name, prior in {
+        "free": Shortest(),
+        "kept": Shortest((mdl.Scaled(), mdl.Scaled(mdl.StudentT()), mdl.KT)),
+    }.items():
+        (coding,) = codings({"w": SPARSE}, Trellis(step, 8) if name == "free" else UniformGrid(step), prior).values()
+        costs[name] = coding.nats(SPARSE) / np.log(2.0) + coding.squared_error(SPARSE) / price
+    assert costs["free"] <= costs["kept"]
+
+
+def test_choices_that_are_none_are_refused() -> None:
+    with pytest.raises(PriorError, match="Shortest: expected some priors, got none"):
+        Shortest(())
+    with pytest.raises(CodeError, match="expected 1 to 65536 symbols"):
+        mdl.measure({"w": np.linspace(0.0, 1.0, 99)}, Shortest((mdl.KT,)), step=1e-9)
+    model = FeedForward({"layers.0.weight": [[1.0]], "layers.0.bias": [0.0]}, mdl.models.likelihoods.Bernoulli())
+    with pytest.raises(PriorError, match="expected one prior or family of codes, got Shortest"):
+        mdl.two_part(model, [[1.0], [2.0]], [0, 1], Shortest())  # type: ignore[arg-type]
+
+
+def test_alphabets_too_wide_for_counts_are_left_to_the_others() -> None:
+    (coding,) = codings({"w": np.linspace(0.0, 1.0, 99)}, UniformGrid(1e-9)).values()
+    assert type(coding.code).__name__ == "Discretized"
