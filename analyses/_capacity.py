@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses._nested import Table
+from analyses import _rows
+from analyses._nested import Cell
 from analyses._problems import Drawn
 from mdl import likelihoods
 from mdl.curvature import Objective, mode
@@ -33,16 +34,6 @@ _DIGITS = 4  # significant, of a number in the table
 #: Ways that leave few directions, and columns of what L2 about other centres saves.
 DIRECTIONS = ("leading", "random", "trailing")
 CENTRES = ("told_saved_bits", "turned_saved_bits", "opposite_saved_bits")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A family of models, a table, a number of examples to learn from, and a split."""
-
-    family: str
-    table: Table
-    n: int
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +119,7 @@ def rows(cell: Cell) -> list[dict[str, Any]]:
         "seed": cell.seed,
     }  # fmt: skip
     found = [*_penalised(linear, cell), *_directed(linear, cell)]
-    return [{**about, **{name: _rounded(value) for name, value in row.items()}} for row in found]
+    return [{**about, **_rows.kept(row, _DIGITS)} for row in found]
 
 
 def _penalised(linear: Linear, cell: Cell) -> Iterator[dict[str, Any]]:
@@ -169,7 +160,3 @@ def _centred(linear: Linear, cell: Cell) -> dict[str, Array]:
         way: np.array([linear.saved(w, data.X_test, data.y_test) for w in linear.fits(STRENGTHS, centre)])
         for way, centre in zip(CENTRES, (told, turned, -told), strict=True)
     }
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdl.curvature import Objective
 from mdl.curvature.objective import ACTIVATIONS, layer_inputs
+from mdl.length import LN2
 from mdl.masses import Array
 from mdl.models import FeedForward
-
-LN2 = math.log(2.0)
 
 
 def matrices(model: FeedForward) -> list[Array]:

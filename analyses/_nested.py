@@ -58,6 +58,16 @@ class Table:
         return X, y, _dealt(y if y.dtype.kind in "iu" else np.zeros(len(y), np.int64), rng)
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A family of models, a table, a number of examples to learn from, and a split."""
+
+    family: str
+    table: Table
+    n: int
+    seed: int
+
+
 def _dealt(y: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """A random order of examples in which every prefix has about its share of every class."""
     place = np.empty(len(y))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from scipy import optimize, special
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier
 
+from analyses import _rows
 from analyses._held_out import HeldOut
-from analyses._nested import TRUTHS, Table
+from analyses._nested import TRUTHS, Cell
 from analyses._problems import Drawn
 from mdl.curvature import Objective
 from mdl.length import LN2
@@ -35,16 +35,6 @@ _REFINED_AT, _MOST_REFINED = 100, 40
 _DIGITS = 6  # significant, of a number in the table
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A family of models, a table, a number of examples to learn from, and a split."""
-
-    family: str
-    table: Table
-    n: int
-    seed: int
-
-
 def rows(cell: Cell) -> list[dict[str, Any]]:
     """A row a strength."""
     drawn = cell.table.split(cell.n, cell.seed)
@@ -55,13 +45,13 @@ def rows(cell: Cell) -> list[dict[str, Any]]:
         "train_bits": _train(candidates), "test_bits": test, "test_error": errors,
         "tempered_bits": _tempered(held_out), "effective": effective(candidates), **_lengths(cell, candidates),
     }  # fmt: skip
-    table = pd.DataFrame(found).map(_rounded)
+    table = pd.DataFrame(found).map(_rows.rounded, digits=_DIGITS)
     about = {
         "family": cell.family, "table": cell.table.name, "shuffled": cell.table.shuffled, "n": cell.n,
         "seed": cell.seed, "weights": _weights(candidates), "strength": STRENGTHS,
     }  # fmt: skip
     converged = [k not in candidates.unconverged for k in range(len(STRENGTHS))]
-    constant = _rounded(_constant(drawn, candidates))
+    constant = _rows.rounded(_constant(drawn, candidates), _DIGITS)
     return pd.DataFrame(about).join(table).assign(constant_bits=constant, converged=converged).to_dict("records")
 
 
@@ -153,7 +143,3 @@ def _lengths(cell: Cell, candidates: Candidates) -> dict[str, Array]:
 def _file_bits(model: Model, candidates: Candidates) -> float:
     """Size of the two-part file on its best grid, under the Gaussian that fits the weights, headers left out."""
     return Trials(model, candidates.X, candidates.targets).search(Gaussian()).realise()[1].comparable.bits
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")

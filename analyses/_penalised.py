@@ -15,6 +15,7 @@ from mdl import symbolic
 from mdl.codes import coder
 from mdl.codes.discretized import Discretized
 from mdl.errors import CodeError
+from mdl.length import LN2
 from mdl.models import Model, wrap
 from mdl.priors import (
     Cauchy,
@@ -37,7 +38,6 @@ MODELS = ("logistic regression", "tanh network")
 STRENGTH = 1e-3  # per-example L2: mean NLL + STRENGTH/2 ||w||^2
 HALVINGS = range(14)  # steps of scale / 2^k
 TINY = 20  # halvings of the step of the second experiment
-LN2 = math.log(2.0)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import mdl
 from analyses import _measures as measures
+from analyses import _rows
 from analyses._files import files
 from mdl import datasets
 from mdl.lengths.baselines import bic, literal
@@ -196,7 +197,7 @@ def _measured(star: Star, place: int, given: dict[str, Any]) -> _Measured:
         **_lengths(model, drawn, given["strength"], float(fit.sum())), "prequential_bits": forecast.bits,
         **_norms(model, drawn, np.random.default_rng([star.seed, place])),
     }  # fmt: skip
-    shown = {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()}
+    shown = _rows.kept(row, 6)
     return _Measured(shown, nats / measures.LN2, errors)
 
 
@@ -249,4 +250,4 @@ def _errors_of_difference(one: _Measured, other: _Measured) -> dict[str, float]:
         "se_bits": float(np.std(one.nats - other.nats)) / math.sqrt(size),
         "se_error": max(float(np.std(one.errors - other.errors)), 1.0 / math.sqrt(size)) / math.sqrt(size),
     }
-    return {name: float(f"{value:.4g}") for name, value in spread.items()}
+    return _rows.kept(spread, 4)

@@ -11,6 +11,7 @@ from scipy import linalg, optimize
 
 import mdl
 from analyses import _measures as measures
+from analyses import _rows
 from analyses._files import files
 from mdl import datasets, training
 from mdl.curvature import Objective
@@ -22,6 +23,7 @@ from mdl.trials import Trials
 FLAT = 0.1  # of the steepest slope: a unit with less is saturated, or under ReLU inactive
 SPREADS = (0.5, 1.0, 2.0)  # standard deviations of the logarithms of random factors, one a unit
 FACTORS = (0.125, 0.25, 0.5, 2.0, 4.0, 8.0)  # of all units alike
+_DIGITS = 6  # significant, of a number in the table
 _SCALES = 12.0  # nats either way of the root mean square that a scale is searched
 
 
@@ -48,11 +50,7 @@ def rows(cell: Cell) -> list[dict[str, object]]:
     ]  # fmt: skip
     if cell.rescale and cell.model == "mlp-relu":
         found += [{"kind": "rescaled", **about, **row} for row in _rescalings(model, split, cell)]
-    return [{name: _rounded(value) for name, value in row.items()} for row in found]
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return [_rows.kept(row, _DIGITS) for row in found]
 
 
 def _quality(model: Any, split: Split) -> dict[str, float]:

@@ -11,8 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analyses import _command, _gains, _overfitting, _overfitting_figures, _text
-from analyses._nested import TRUE_NOISE, TRUE_WEIGHTS, TRUTHS, Table
-from analyses._overfitting import Cell
+from analyses._nested import TRUE_NOISE, TRUE_WEIGHTS, TRUTHS, Cell, Table
 from analyses._overfitting_figures import FAMILIES, NAMES
 from mdl import plot
 

@@ -13,10 +13,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analyses import _capacity, _capacity_figures, _command, _explained, _text
-from analyses._capacity import CENTRE_STRENGTH, CENTRES, DIRECTIONS, SHUFFLINGS, STRENGTHS, Cell
+from analyses._capacity import CENTRE_STRENGTH, CENTRES, DIRECTIONS, SHUFFLINGS, STRENGTHS
 from analyses._capacity_figures import FAMILIES, part_of
 from analyses._explained import BOTH, CAPACITIES, MEASURES, Findings, by_table
-from analyses._nested import Table
+from analyses._nested import Cell, Table
 
 CLAIM = (
     "An L2 penalty lowers capacity while leaving flexibility: when it has halved the fit of random labels it keeps at "

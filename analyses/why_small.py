@@ -30,7 +30,7 @@ MEASURES = {
     "two_part_bits": "two-part, a step a tensor", "one_step_bits": "two-part, one step",
     "faithful_bits": "faithful file",
     "evidence_trained_bits": "evidence, trained prior", "evidence_bits": "evidence, one scale",
-    "evidence_tensor_bits": "evidence, a scale a tensor", "relative_precision_bits": "relative precision",
+    "evidence_tensor_bits": "weights' evidence, a scale a tensor", "relative_precision_bits": "relative precision",
     "data_bits": "data given the model", "squared_norm": "squared norm", "spectral": "spectral norms",
     "trace": "Gauss-Newton trace", "path_norm": "path norm", "fisher_rao": "Fisher-Rao norm",
     "patterns": "activation patterns",

@@ -11,7 +11,7 @@ import pytest
 
 import mdl
 
-collect_ignore = ["memory_probe.py", "nncodec_peer.py"]  # programs, run by the tests
+collect_ignore = ["memory_probe.py", "models.py", "nncodec_peer.py"]  # programs, run by the tests
 ROWS = pytest.StashKey[list]()
 
 

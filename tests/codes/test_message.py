@@ -232,10 +232,10 @@ def test_golden_bytes_of_a_trellis_with_scales() -> None:
     assert written == golden, written.hex(" ")
     read = mdl.decode(golden)["w"]
     assert np.abs(read - w).max() < 0.125
-    for message in (golden, bytes.fromhex(OTHER_SCALES)):
-        tensors, _ = reference.decode(message)
+    for data in (golden, bytes.fromhex(OTHER_SCALES)):
+        tensors, _ = reference.decode(data)
         np.testing.assert_array_equal(np.array(tensors["w"].values, np.float32), read.ravel())
-        np.testing.assert_array_equal(mdl.decode(message)["w"], read)
+        np.testing.assert_array_equal(mdl.decode(data)["w"], read)
 
 
 GOLDEN_TRELLIS = """
