@@ -71,6 +71,10 @@ def measure(
     loaded = weights.load(file)
     priors = {name: _prior(name, scales) for name in prior or ["gaussian"]}
     if curve is not None:
+        if any(given is not None for given in (step, format_, levels, target_mse, target_bits)):
+            raise MdlError(
+                "--curve: expected no step, float format, codebook or target beside it: it tries steps itself"
+            )
         _curves(loaded, priors, _grids(states, dead_zone), curve, json, quiet)
         return
     reports = {}

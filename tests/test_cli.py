@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
@@ -64,9 +65,13 @@ def test_measure_lists_tensors(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize(
     "grid",
-    [("--step", 0.01), ("--format", "bfloat16"), ("--levels", 7), ("--step", 0.05, "--dead-zone", 0.25), ()],
-    ids=["step", "format", "levels", "dead-zone", "default"],
-)
+    [
+        ("--step", 0.01), ("--format", "bfloat16"), ("--levels", 7), ("--step", 0.05, "--dead-zone", 0.25), (),
+        ("--step", 0.05, "--states", 8), ("--target-bits", 3.0, "--scales"),
+        ("--target-mse", 1e-4, "--states", 4, "--prior", "shortest"),
+    ],
+    ids=["step", "format", "levels", "dead-zone", "default", "trellis", "scales", "shortest"],
+)  # fmt: skip
 def test_encode_then_decode_gives_the_quantised_weights(checkpoint: Path, tmp_path: Path, grid) -> None:
     said = json.loads(ok("encode", checkpoint, "-o", tmp_path / "m.mdl", "--json", *grid))
     assert said["file_bytes"] == (tmp_path / "m.mdl").stat().st_size
@@ -77,6 +82,28 @@ def test_encode_then_decode_gives_the_quantised_weights(checkpoint: Path, tmp_pa
     error = sum(np.square(read[name].astype(float) - TENSORS[name]).sum() for name in TENSORS) / 1230
     assert read == expected
     assert said["mse"] == pytest.approx(error)
+
+
+def test_targets_are_met_and_a_trellis_meets_them_in_fewer_bits(checkpoint: Path) -> None:
+    grid, trellis = (
+        json.loads(ok("measure", checkpoint, "--target-mse", 1e-4, "--json", *more)) for more in ((), ("--states", 64))
+    )
+    assert max(grid["mse"], trellis["mse"]) <= 1e-4
+    assert trellis["bits_per_weight"] < grid["bits_per_weight"] - 0.1
+    told = json.loads(ok("measure", checkpoint, "--target-bits", 2.5, "--json"))
+    assert 2.49 < told["bits_per_weight"] <= 2.5
+
+
+def test_a_curve_is_a_table_and_a_figure(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rates" / "curve.csv"
+    out.parent.mkdir()
+    said = json.loads(ok("measure", checkpoint, "-p", "gaussian", "-p", "laplace", "--curve", out, "--json"))
+    table = pd.read_csv(out)
+    assert table["bits_per_weight"].tolist() == pytest.approx([row["bits_per_weight"] for row in said["curve"]])
+    assert table["prior"].tolist() == ["gaussian"] * 7 + ["laplace"] * 7
+    assert (table.groupby("prior")["mse"].diff().dropna() < 0.0).all()
+    assert {Path(name).name for name in said["files"]} == {"curve.csv", "curve.pdf", "curve.png"}
+    assert {path.name for path in out.parent.iterdir()} == {"curve.csv", "curve.pdf", "curve.png"}
 
 
 def test_labels_decode_from_inputs(tmp_path: Path) -> None:
@@ -112,6 +139,14 @@ def test_quiet_prints_nothing(checkpoint: Path) -> None:
         (("measure", "{file}", "--step", "nan"), "step"),
         (("measure", "{file}", "--format", "float7"), "float7"),
         (("measure", "{file}", "--step", "1", "--levels", "3"), "at most one"),
+        (("measure", "{file}", "--step", "1", "--target-mse", "1"), "at most one"),
+        (("measure", "{file}", "--states", "7"), "states: expected one of 4"),
+        (("measure", "{file}", "--states", "8", "--format", "bfloat16"), "--states: expected a step"),
+        (("measure", "{file}", "--states", "8", "--dead-zone", "0.3"), "at most one of --states and --dead-zone"),
+        (("measure", "{file}", "--scales", "--prior", "kt"), "--scales: expected a prior"),
+        (("measure", "{file}", "--target-mse", "-1"), "target: expected a positive"),
+        (("measure", "{file}", "--target-bits", "1e-9"), "no step within reach"),
+        (("measure", "{file}", "--curve", "{out}", "--step", "1"), "--curve: expected no step"),
         (("encode", "{file}", "-o", "no/such/folder/m.mdl"), "m.mdl"),
         (("decode", "{file}", "-o", "{out}"), "not a .mdl"),
         (("decode", "missing.mdl", "-o", "{out}"), "missing.mdl"),
