@@ -44,7 +44,7 @@ def shares(task: tuple[str, str, int]) -> list[dict[str, object]]:
 
 
 def figures(table: pd.DataFrame) -> dict[str, Figure]:
-    return {"random_labels": plot.random_labels_figure(table)}
+    return {"random_labels": plot.plot_random_labels(table).figure}
 
 
 def captions(table: pd.DataFrame) -> dict[str, str]:

@@ -137,7 +137,7 @@ def figures(table: pd.DataFrame) -> dict[str, Figure]:
     chosen = reporting[(reporting["way"] == "chosen") & (reporting["family"] == "logistic")]
     return {
         "which_code_predicts": plot.excess_figure(_leaderboard.summary(reporting)),
-        "which_code_predicts_ranks": plot.ranks_figure(*_leaderboard.ranks(reporting)),
+        "which_code_predicts_ranks": plot.plot_ranks(*_leaderboard.ranks(reporting)).figure,
         "which_code_predicts_choices": plot.choices_figure(chosen, _SHOWN),
     }
 

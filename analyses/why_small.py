@@ -35,6 +35,11 @@ MEASURES = {
     "trace": "Gauss-Newton trace", "path_norm": "path norm", "fisher_rao": "Fisher-Rao norm",
     "patterns": "activation patterns",
 }  # fmt: skip
+_HEADINGS = {
+    "squared_norm": "squared norm", "flat": "saturated", "unlinear": "not affine",
+    "faithful_weights_bits": "faithful file, weights", "evidence_weights_bits": "evidence, weights",
+    "evidence_bits": "evidence, all", "test_bits": "test loss",
+}  # fmt: skip
 _FILES = ("two_part_bits", "one_step_bits", "faithful_bits", "evidence_trained_bits")  # codes of the trained network
 _NEGLIGIBLE = 0.01  # of a length: the best of several factors gains something by chance
 _SAME = 1e-6  # a relative change below this is none: the table holds six digits
@@ -194,12 +199,13 @@ def _together(networks: pd.DataFrame, model: str, column: str) -> pd.Series:
 def _by_strength(networks: pd.DataFrame) -> str:
     mean = networks.groupby(["model", "strength"], sort=False).mean(numeric_only=True).reset_index()
     mean["units"] = mean["model"].map(NAMES)
+    mean = mean.rename(columns=_HEADINGS)
     percent, bits = _text.percent(1), _text.thousands
     formats = {
-        "units": str, "strength": _text.significant(2), "squared_norm": bits, "bend": percent,
-        "flat": percent, "unlinear": percent, "patterns": percent, "gradient": _text.significant(2),
-        "faithful_weights_bits": bits, "evidence_weights_bits": bits, "evidence_bits": bits,
-        "test_bits": _text.fixed(3),
+        "units": str, "strength": _text.significant(2), "squared norm": bits, "bend": percent,
+        "saturated": percent, "not affine": percent, "patterns": percent, "gradient": _text.significant(2),
+        "faithful file, weights": bits, "evidence, weights": bits, "evidence, all": bits,
+        "test loss": _text.fixed(3),
     }  # fmt: skip
     return _text.table(mean, formats)
 

@@ -21,6 +21,7 @@ to choose what no message tells: the architecture, the scaling of the inputs. A 
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,10 +35,10 @@ from mdl.codes import message
 from mdl.codes.scheme import PriorLike
 from mdl.errors import DataError, MdlError
 from mdl.length import HEADER, LN2, CodeLength
-from mdl.lengths.two_part import default_step
+from mdl.lengths.checkpoint import default_step
 from mdl.likelihoods import Bernoulli, Categorical, Symbols
 from mdl.masses import Array
-from mdl.models import Model, checked_inputs, to_indices
+from mdl.models import Model, to_indices
 from mdl.priors import Gaussian
 from mdl.trials import Grid, Trials
 from mdl.weights import Weights
@@ -71,6 +72,9 @@ class Certificate:
         """Everything, the length as its bits and its parts."""
         names = ("bound", "method", "delta", "n", "training_error", "upper")
         return {**{name: getattr(self, name) for name in names}, **self.length.as_dict()}
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(str(self))}</p>{self.length._repr_html_()}"
 
     def __str__(self) -> str:
         return (
@@ -251,11 +255,11 @@ def clipped_bits(model: Model, X: ArrayLike, y: ArrayLike, clip_bits: float) -> 
 def _predicted(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[Array, Symbols]:
     if not isinstance(model.likelihood, Bernoulli | Categorical):
         raise DataError(f"expected a classifier, got a model with the likelihood {type(model.likelihood).__name__}")
-    labels = model.likelihood.to_symbols(to_indices(model, y))
-    inputs = checked_inputs(X)
-    if not labels.size == inputs.shape[0] > 0:
-        raise DataError(f"expected a label for each row of X, got {labels.size} and {inputs.shape[0]}")
-    return model.predict(inputs), labels
+    logits, targets = model.predict(X), to_indices(model, y)
+    labels = model.likelihood.fit(logits, targets).to_symbols(targets)
+    if not labels.size == len(logits) > 0:
+        raise DataError(f"expected a label for each row of X, got {labels.size} and {len(logits)}")
+    return logits, labels
 
 
 def kl_bound(mean: float, nats: float, n: int, delta: float = 0.05) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdl.errors import DataError
+from mdl.files import check_room
 from mdl.masses import Array
 
 if TYPE_CHECKING:
@@ -207,8 +208,9 @@ def _stated(y: Array, name: str) -> tuple[Array, float]:
 def _read_frame(path: Path, target: str | None, read: Callable[[Path], Any]) -> tuple[Array, NDArray[Any]]:
     try:
         frame = read(path)
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path}: cannot be read: {str(error).strip().splitlines()[0][:200]}") from error
+    except Exception as error:  # a damaged file raises what pandas, pyarrow or numpy happen to
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise DataError(f"{path}: cannot be read: {reason}") from error
     columns = [str(column) for column in frame.columns]
     if target not in columns:
         came = "none" if target is None else repr(target)
@@ -249,13 +251,20 @@ def _read_csv(path: Path, target: str | None) -> tuple[Array, NDArray[Any]]:
 
 
 def _read_parquet(path: Path, target: str | None) -> tuple[Array, NDArray[Any]]:
-    pandas = importlib.import_module("pandas")
-    return _read_frame(path, target, pandas.read_parquet)
+    pandas, parquet = importlib.import_module("pandas"), importlib.import_module("pyarrow.parquet")
+
+    def read(path: Path) -> Any:
+        about = parquet.read_metadata(path)
+        check_room(path, 8 * about.num_rows * about.num_columns)
+        return pandas.read_parquet(path)
+
+    return _read_frame(path, target, read)
 
 
 def _read_npz(path: Path, target: str | None) -> tuple[NDArray[Any], NDArray[Any]]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            check_room(path, sum(member.file_size for member in archive.zip.infolist()))
             arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # a damaged archive raises what zipfile, zlib or numpy happen to
         raise DataError(f"{path}: cannot be read: {error}") from error

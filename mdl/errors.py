@@ -9,6 +9,10 @@ class WeightsError(MdlError):
     """Weights that cannot be coded: non-finite, wrong dtype, unreadable file."""
 
 
+class MissingPackageError(WeightsError):
+    """A file or model whose reader needs a package that is not installed."""
+
+
 class DataError(MdlError):
     """Inputs or targets that cannot be used: missing, non-numeric, a single class, wrong length."""
 

@@ -89,12 +89,19 @@ def minimise(make: Callable[[dict[str, float]], P], start: dict[str, float], cel
     if not names or not cells.counts.any():
         return prior(origin)
     if len(names) == 1:
-        best = optimize.minimize_scalar(
-            lambda x: nats(np.array([x])), bounds=(origin[0] - 3, origin[0] + 3), options={"xatol": 1e-4}
-        )
-        return prior(np.array([best.x]))
+        return prior(np.array([_least(lambda x: nats(np.array([x])), origin[0])]))
     simplex = np.vstack([origin, origin + 0.5 * np.eye(len(names))])
     options = {"xatol": 1e-3, "fatol": 1e-2, "maxfev": 120 * len(names), "initial_simplex": simplex}
     with np.errstate(invalid="ignore"):  # the simplex may compare infinities
         best = optimize.minimize(nats, origin, method="Nelder-Mead", options=options)
     return prior(best.x)
+
+
+def _least(nats: Callable[[float], float], start: float) -> float:
+    """Where one parameter, as a logarithm, is best: within 3 of the start, and on from each end that gains a nat."""
+    centre, before = start, math.inf
+    while True:
+        found = optimize.minimize_scalar(nats, bounds=(centre - 3, centre + 3), options={"xatol": 1e-4})
+        if abs(found.x - centre) < 2.99 or found.fun > before - 1.0:
+            return float(found.x)
+        centre, before = float(found.x), float(found.fun)

@@ -1,22 +1,28 @@
-"""The tensor formats that are read and written: safetensors and its sharded index, npy, npz, PyTorch, ONNX."""
+"""The tensor formats that are read and written: safetensors, its index, npy, npz, PyTorch; the readers by suffix."""
 
 from __future__ import annotations
 
-import importlib
+import functools
+import itertools
 import json
+import math
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, BinaryIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, NamedTuple
 
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 from safetensors import safe_open
 
+from mdl import hdf5, onnx_graphs
 from mdl.errors import WeightsError
+from mdl.files import check_room, inside
+from mdl.optional import optional
 
 Array = npt.NDArray[Any]
 
@@ -37,36 +43,57 @@ INTEGERS: dict[str, np.dtype[Any]] = {
 DTYPES = {**FLOATS, **INTEGERS}
 #: By numpy's name, which is the same for either byte order and for C's several names of one integer.
 TAGS = {dtype.name: tag for tag, dtype in DTYPES.items()}
+_LONGEST_INDEX = 1 << 25  # bytes; 100,000 tensors take a third of this
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_MOST_INSIDE = 1 << 10  # objects and lists: each takes hundreds of bytes, and an index has two
+_MOST_ENTRIES = 1 << 20  # commas and colons: two for each tensor
 
 
-def _read_safetensors(path: Path) -> dict[str, Array]:
+class Stored(NamedTuple):
+    """Where the values of a tensor lie, row-major and little-endian: in which file, from which byte on."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    path: Path
+    offset: int
+
+    def read(self, start: int = 0, stop: int | None = None) -> Array:
+        """Entries ``start`` to ``stop``, flat; nothing else of the file is read."""
+        end = math.prod(self.shape) if stop is None else stop
+        at = self.offset + start * self.dtype.itemsize
+        return np.fromfile(self.path, self.dtype, end - start, offset=at)
+
+
+def _layout_safetensors(path: Path) -> dict[str, Stored]:
     with safe_open(path, framework="numpy"):
         pass  # the reference parser vouches for the header: sizes agree with shapes and fill the file exactly
     with path.open("rb") as stream:
         (length,) = struct.unpack("<Q", stream.read(8))
         header = json.loads(stream.read(length))
-        header.pop("__metadata__", None)
-        return {name: _read_entry(stream, 8 + length, name, entry) for name, entry in header.items()}
+    header.pop("__metadata__", None)
+    return {name: _stored(path, 8 + length, name, entry) for name, entry in header.items()}
 
 
-def _read_entry(stream: BinaryIO, start: int, name: str, entry: Mapping[str, Any]) -> Array:
+def _stored(path: Path, start: int, name: str, entry: Mapping[str, Any]) -> Stored:
     dtype = DTYPES.get(entry["dtype"])
     if dtype is None:
         raise WeightsError(f"tensor {name!r}: expected a dtype among {', '.join(DTYPES)}, came {entry['dtype']}")
-    begin, end = entry["data_offsets"]
-    stream.seek(start + begin)
-    return np.fromfile(stream, dtype, (end - begin) // dtype.itemsize).reshape(entry["shape"])
+    return Stored(dtype, tuple(entry["shape"]), path, start + entry["data_offsets"][0])
 
 
-def _read_index(path: Path) -> dict[str, Array]:
-    index = json.loads(path.read_text(encoding="utf-8"))
+def _layout_index(path: Path) -> dict[str, Stored]:
+    if path.stat().st_size > _LONGEST_INDEX:
+        raise WeightsError(f"expected an index of at most {_LONGEST_INDEX:,} bytes, came {path.stat().st_size:,}")
+    text = path.read_bytes()
+    _check_structure(text)
+    index = json.loads(text)
     shard_of = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(shard_of, dict) or not all(isinstance(shard, str) for shard in shard_of.values()):
         raise WeightsError('expected {"weight_map": {tensor: shard}}, came other JSON')
-    found: dict[str, Array] = {}
+    found: dict[str, Stored] = {}
     for shard in dict.fromkeys(shard_of.values()):
         listed = {name for name, its_shard in shard_of.items() if its_shard == shard}
-        tensors = _read_shard(path.parent, shard)
+        tensors = _layout_shard(path.parent, shard)
         if tensors.keys() != listed:
             odd = sorted(tensors.keys() ^ listed)[0]
             raise WeightsError(f"shard {shard!r}: expected exactly the tensors of the index, {odd!r} is in one only")
@@ -74,24 +101,25 @@ def _read_index(path: Path) -> dict[str, Array]:
     return {name: found[name] for name in shard_of}
 
 
-def _read_shard(folder: Path, shard: str) -> dict[str, Array]:
-    path = _inside(folder, shard)
+def _check_structure(text: bytes) -> None:
+    """Refuse JSON that would take far more memory than an index does."""
+    bare = _TEXT.sub(b"", text)
+    inside, entries = (sum(map(bare.count, signs)) for signs in ((b"{", b"["), (b",", b":")))
+    if inside > _MOST_INSIDE or entries > _MOST_ENTRIES:
+        raise WeightsError(
+            f"expected at most {_MOST_INSIDE:,} objects and {_MOST_ENTRIES // 2:,} tensors, came {inside:,} and more "
+            f"than {entries // 2:,}"
+        )
+
+
+def _layout_shard(folder: Path, shard: str) -> dict[str, Stored]:
+    path = inside(folder, shard)
     if not shard.endswith(".safetensors") or not path.is_file():
         raise WeightsError(f"shard {shard!r}: expected a .safetensors file beside the index, came none")
     try:
-        return _read_safetensors(path)
+        return _layout_safetensors(path)
     except Exception as error:
         raise WeightsError(f"shard {shard!r}: {error}") from error
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """`folder / name`, unless the name leads out; links are followed: download caches lay models out with them."""
-    leads_out = any(
-        path.is_absolute() or path.drive or ".." in path.parts for path in (PurePosixPath(name), PureWindowsPath(name))
-    )
-    if leads_out:
-        raise WeightsError(f"file {name!r}: expected a path inside the model's folder, came one that leaves it")
-    return folder / name
 
 
 def _read_npy(path: Path) -> dict[str, Array]:
@@ -107,6 +135,7 @@ def _read_npz(path: Path) -> dict[str, Array]:
     tensors: dict[str, Array] = {}
     # not np.load: it takes the member "a.npy.npy" for "a.npy"
     with zipfile.ZipFile(path) as archive:
+        check_room(path, sum(member.file_size for member in archive.infolist()))
         for member in archive.infolist():
             if member.comment:  # no writer leaves one, but a damaged length swallows the members that follow as one
                 raise WeightsError(f"the directory of the archive is damaged after {member.filename!r}")
@@ -121,7 +150,7 @@ def _read_npz(path: Path) -> dict[str, Array]:
 
 
 def _read_torch(path: Path) -> Mapping[str, Any]:
-    torch = _optional("torch", path)
+    torch = optional("torch", f"reading {path.suffix}")
     if zipfile.is_zipfile(path):
         _check_torch_archive(path)
     try:
@@ -135,6 +164,8 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
         came = f"keys {', '.join(map(str, state))}" if isinstance(state, Mapping) else type(state).__name__
         raise WeightsError(f"expected a state dict, alone or under 'state_dict' or 'model', came {came:.200}")
     for name, value in state.items():
+        if isinstance(value, (list, tuple)):  # a few bytes can hold lists of lists that have no end in practice
+            raise WeightsError(f"tensor {name!r}: expected a tensor, came {type(value).__name__}")
         if isinstance(value, torch.Tensor) and not _holds_its_values(torch, value):
             raise WeightsError(f"tensor {name!r}: expected dense values, came a sparse, expanded or empty shell")
     return state
@@ -149,6 +180,7 @@ def _holds_its_values(torch: Any, tensor: Any) -> bool:
 
 def _check_torch_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
+        check_room(path, sum(member.file_size for member in archive.infolist()))
         if any(PurePosixPath(name).name == "constants.pkl" for name in archive.namelist()):
             raise WeightsError("expected a state dict, came a TorchScript archive; save module.state_dict() instead")
         # torch compares no checksums, and gives uninitialised memory for a record that is flagged as a folder
@@ -158,121 +190,66 @@ def _check_torch_archive(path: Path) -> None:
             raise WeightsError(f"record {damaged!r} is damaged")
 
 
-def _read_onnx(path: Path) -> dict[str, Array]:
-    onnx = _optional("onnx", path)
-    model = onnx.load(path, load_external_data=False)
-    if not model.HasField("graph") or not model.opset_import:
-        raise WeightsError("expected an ONNX model, came a file without graph or operator set")
-    tensors: dict[str, Array] = {}
-    scopes = [("", model.graph), *((f"{function.name}/", function) for function in model.functions)]
-    for name, value in (pair for prefix, scope in scopes for pair in _walk_onnx(scope, prefix)):
-        if name in tensors:
-            raise WeightsError(f"tensor {name!r}: expected once, came twice")
-        if isinstance(value, np.ndarray):
-            tensors[name] = value
-        elif value.data_type != onnx.TensorProto.STRING:
-            tensors[name] = _onnx_array(onnx, path.parent, name, value)
-    return tensors
+#: The formats whose tensors can be read in pieces.
+LAYOUTS: dict[str, Callable[[Path], dict[str, Stored]]] = {
+    ".safetensors": _layout_safetensors,
+    ".safetensors.index.json": _layout_index,
+}
 
 
-def _walk_onnx(scope: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """(name, TensorProto or array) of a graph or function and all that is nested in it."""
-    if len(getattr(scope, "sparse_initializer", ())):
-        raise WeightsError(f"expected dense initializers, came a sparse one in graph {scope.name!r}")
-    for tensor in getattr(scope, "initializer", ()):
-        yield prefix + tensor.name, tensor
-    for node in scope.node:
-        owner = prefix + (node.output[0] if node.output else node.name)
-        for attribute in node.attribute:
-            constant = node.op_type == "Constant"
-            place = owner if constant else f"{owner}.{attribute.name}"
-            yield from _walk_attribute(attribute, place, numbers=constant or node.domain == "ai.onnx.ml")
-
-
-def _walk_attribute(attribute: Any, place: str, *, numbers: bool) -> Iterator[tuple[str, Any]]:
-    if attribute.HasField("sparse_tensor") or len(attribute.sparse_tensors):
-        raise WeightsError(f"tensor {place!r}: expected dense values, came sparse ones")
-    if attribute.HasField("t"):
-        yield place, attribute.t
-    for index, tensor in enumerate(attribute.tensors):
-        yield f"{place}.{index}", tensor
-    graphs = [(place, attribute.g)] if attribute.HasField("g") else []
-    graphs += [(f"{place}.{index}", graph) for index, graph in enumerate(attribute.graphs)]
-    for nested, graph in graphs:
-        yield from _walk_onnx(graph, f"{nested}/")
-    if numbers:
-        yield from ((place, value) for value in _bare_numbers(attribute))
-
-
-def _bare_numbers(attribute: Any) -> Iterator[Array]:
-    """What constants, and the coefficients of ai.onnx.ml, hold as plain numbers; elsewhere such are settings."""
-    for field, dtype in (("floats", np.float32), ("ints", np.int64)):
-        if len(getattr(attribute, field)):
-            yield np.array(getattr(attribute, field), dtype)
-    for field, name, scalar in (("f", "value_float", np.float32), ("i", "value_int", np.int64)):
-        if attribute.name == name:
-            yield np.array(getattr(attribute, field), scalar)
-
-
-def _onnx_array(onnx: Any, folder: Path, name: str, tensor: Any) -> Array:
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-        if not _inside(folder, location).resolve().is_relative_to(folder.resolve()):
-            raise WeightsError(f"tensor {name!r}: expected data inside the model's folder, came {location!r}")
-    try:
-        return np.asarray(onnx.numpy_helper.to_array(tensor, str(folder)))
-    except Exception as error:
-        raise WeightsError(f"tensor {name!r}: {error}") from error
-
-
-def _optional(package: str, path: Path) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        extra = f'pip install "description-length[{package}]"'
-        raise WeightsError(f"reading {path.suffix} needs {package}, which is not installed: {extra}") from error
+def _read_whole(layout: Callable[[Path], dict[str, Stored]], path: Path) -> dict[str, Array]:
+    return {name: stored.read().reshape(stored.shape) for name, stored in layout(path).items()}
 
 
 READERS: dict[str, Callable[[Path], Mapping[str, Any]]] = {
-    ".safetensors": _read_safetensors,
-    ".safetensors.index.json": _read_index,
+    **{suffix: functools.partial(_read_whole, layout) for suffix, layout in LAYOUTS.items()},
     ".npz": _read_npz,
     ".npy": _read_npy,
     ".pt": _read_torch,
     ".pth": _read_torch,
     ".bin": _read_torch,
-    ".onnx": _read_onnx,
+    ".onnx": onnx_graphs.read,
+    ".h5": hdf5.read,
 }
 
 
-def _write_safetensors(weights: Mapping[str, Array], stream: BinaryIO) -> None:
-    if "__metadata__" in weights:
+#: The type and shape of every tensor to write, and their values, flat, in pieces.
+Shapes = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+Chunks = Callable[[list[str]], Iterator[tuple[str, Array]]]
+
+
+def _write_safetensors(shapes: Shapes, chunks: Chunks, stream: BinaryIO) -> None:
+    if "__metadata__" in shapes:
         raise WeightsError("tensor '__metadata__': expected another name, safetensors reserves this one")
     # the widest first, so that each tensor is aligned; the header keeps the order of the weights
-    layout = sorted(weights, key=lambda name: -weights[name].itemsize)
-    ends = np.cumsum([weights[name].nbytes for name in layout], dtype=np.int64).tolist()
-    offsets = {name: [end - weights[name].nbytes, end] for name, end in zip(layout, ends, strict=True)}
+    layout = sorted(shapes, key=lambda name: -shapes[name][0].itemsize)
+    sizes = [math.prod(shapes[name][1]) * shapes[name][0].itemsize for name in layout]
+    ends = dict(zip(layout, itertools.accumulate(sizes), strict=True))
+    starts = dict(zip(layout, itertools.accumulate(sizes[:-1], initial=0), strict=False))
     header = {
-        name: {"dtype": TAGS[tensor.dtype.name], "shape": tensor.shape, "data_offsets": offsets[name]}
-        for name, tensor in weights.items()
+        name: {"dtype": TAGS[dtype.name], "shape": shape, "data_offsets": [starts[name], ends[name]]}
+        for name, (dtype, shape) in shapes.items()
     }
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     stream.write(struct.pack("<Q", len(text)) + text)
-    for name in layout:
-        stream.write(weights[name].reshape(-1).view(np.uint8).data)
+    for _, chunk in chunks(layout):
+        stream.write(chunk.view(np.uint8).data)
 
 
-def _write_npz(weights: Mapping[str, Array], stream: BinaryIO) -> None:
+def _write_npz(shapes: Shapes, chunks: Chunks, stream: BinaryIO) -> None:
     with zipfile.ZipFile(stream, "w") as archive:
-        for name, tensor in weights.items():
-            if tensor.dtype.isbuiltin != 1:  # by ml_dtypes, not numpy; its kind does not tell: float8_e5m2 says "f"
-                raise WeightsError(f"tensor {name!r}: .npz cannot hold {tensor.dtype.name}; save as .safetensors")
+        for name, (dtype, shape) in shapes.items():
+            if dtype.isbuiltin != 1:  # by ml_dtypes, not numpy; its kind does not tell: float8_e5m2 says "f"
+                raise WeightsError(f"tensor {name!r}: .npz cannot hold {dtype.name}; save as .safetensors")
+            about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, tensor, allow_pickle=False)
+                np.lib.format.write_array_header_1_0(member, about)
+                for _, chunk in chunks([name]):
+                    member.write(chunk.view(np.uint8).data)
 
 
-WRITERS: dict[str, Callable[[Mapping[str, Array], BinaryIO], None]] = {
+WRITERS: dict[str, Callable[[Shapes, Chunks, BinaryIO], None]] = {
     ".safetensors": _write_safetensors,
     ".npz": _write_npz,
 }

@@ -308,7 +308,7 @@ RUNGS: tuple[Rung, ...] = (
     Rung("grid, spike and slab", "two-part file", "nothing",
          functools.partial(_two_part, prior=BY_NAME["spike-and-slab"])),
     Rung("refined grid", "two-part file", "nothing",
-         lambda case: Lengths.found(refined.shortest(case.model, case.X, case.y))),
+         lambda case: Lengths.found(refined.searched(case.model, case.X, case.y))),
     Rung("curved lattice", "two-part file", "steps computed from X",
          lambda case: Lengths.found(lattice.shortest(case.model, case.X, case.y))),
     Rung("random tree", "two-part file", "tree and basis computed from X",
@@ -353,7 +353,7 @@ def of_weights(weights: Weights) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from mdl.lengths.two_part import default_step, report
+    from mdl.lengths.checkpoint import default_step, report
 
     step = default_step(weights)
     lengths = {(format, "literal"): (baselines.literal(weights, format), np.nan) for format in _FLOATS}
@@ -369,29 +369,20 @@ def of_weights(weights: Weights) -> pd.DataFrame:
     return table.sort_values("bits", ascending=False, kind="stable", ignore_index=True)
 
 
-def shown(table: pd.DataFrame) -> str:
-    """A ladder's table as text, a bar a rung, on a logarithmic scale that begins at the shortest.
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """What people read of a ladder: the longest on top, a bar a rung, logarithmic from the shortest on.
 
     Examples
     --------
-    >>> print(shown(of_weights(Weights({"w": np.zeros(64, np.float32)}))).splitlines()[1][:31])
-    float32              literal
+    >>> shown(of_weights(Weights({"w": np.zeros(64, np.float32)})))["rung"].iloc[0]
+    'float32'
     """
-    import pandas as pd
-
     if "bits" in table:
-        bits, shown = table["bits"], ["rung", "kind", "bits", "bits_per_weight"]
+        bits, columns = table["bits"], ["rung", "kind", "bits", "bits_per_weight"]
     else:
         bits = table["realised_bits"].fillna(table["ideal_bits"])
-        shown = ["model", "rung", "kind", "ideal_bits", "realised_bits", "file_bytes", "needs"]
+        columns = ["model", "rung", "kind", "ideal_bits", "realised_bits", "file_bytes", "needs"]
     decades = np.log10(np.maximum(bits, 1.0))
     lengths = np.rint(_BAR * (decades - decades.min()) / max(float(np.ptp(decades)), 1e-9)).astype(int)
-    text = table[shown].assign(bar=["#" * (1 + length) for length in lengths])
-    order = bits.sort_values(ascending=False, kind="stable").index
-    numbers = {name: _number for name in shown if table[name].dtype.kind == "f"}
-    with pd.option_context("display.width", 0):
-        return text.loc[order].to_string(index=False, formatters=numbers, justify="left", na_rep="")
-
-
-def _number(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:,.1f}"
+    bars = table[columns].assign(bar=["#" * (1 + length) for length in lengths])
+    return bars.loc[bits.sort_values(ascending=False, kind="stable").index]

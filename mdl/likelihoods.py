@@ -132,18 +132,25 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class Categorical:
-    """``classes`` classes; predictions are (n, classes) logits."""
+    """``classes`` classes; predictions are (n, classes) logits. Where it is open, their columns say how many."""
 
-    classes: int
+    classes: int | None = None
 
     def __post_init__(self) -> None:
-        if not 2 <= self.classes <= 2**16:
+        if self.classes is not None and not 2 <= self.classes <= 2**16:
             raise DataError(f"Categorical: expected 2 to 65536 classes, got {self.classes}")
 
     @property
-    def span(self) -> tuple[int, int]:
-        """All classes."""
-        return (0, self.classes - 1)
+    def count(self) -> int:
+        """Number of classes; DataError while it is open."""
+        if self.classes is None:
+            raise DataError("Categorical: the number of classes is open; fit it to predictions first, or give it")
+        return self.classes
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """All classes, once their number is known."""
+        return None if self.classes is None else (0, self.classes - 1)
 
     @property
     def resolution(self) -> float:
@@ -156,9 +163,9 @@ class Categorical:
 
     def log_mass(self, predictions: ArrayLike, first: ArrayLike, last: ArrayLike) -> Array:
         """Runs of classes, by cumulative sums of the softmax where they are longer than one."""
-        logits = np.asarray(predictions, np.float64)
-        if logits.ndim != 2 or logits.shape[1] != self.classes or not np.isfinite(logits).all():
-            raise DataError(f"Categorical: expected finite logits (n, {self.classes}), got shape {logits.shape}")
+        logits, count = np.asarray(predictions, np.float64), self.count
+        if logits.ndim != 2 or logits.shape[1] != count or not np.isfinite(logits).all():
+            raise DataError(f"Categorical: expected finite logits (n, {count}), got shape {logits.shape}")
         log_p = special.log_softmax(logits, axis=1)
         shape = (logits.shape[0], _columns(first).shape[1])
         low, high = np.broadcast_to(_columns(first), shape), np.broadcast_to(_columns(last), shape)
@@ -172,15 +179,20 @@ class Categorical:
 
     def to_symbols(self, y: ArrayLike) -> Symbols:
         """Class indices, checked."""
-        return _whole_numbers(y, 0, self.classes - 1, "Categorical targets")
+        return _whole_numbers(y, 0, self.count - 1, "Categorical targets")
 
     def from_symbols(self, symbols: ArrayLike) -> NDArray[Any]:
         """Class indices."""
         return np.asarray(symbols, np.int64)
 
     def fit(self, predictions: ArrayLike, y: ArrayLike) -> Self:
-        """Nothing to fit."""
-        return self
+        """As many classes as predictions have columns, if that is open."""
+        if self.classes is not None:
+            return self
+        shape = np.shape(predictions)
+        if len(shape) != 2:
+            raise DataError(f"Categorical: expected a column of logits for each class, got shape {shape}")
+        return replace(self, classes=shape[1])
 
 
 @dataclass(frozen=True)

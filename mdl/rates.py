@@ -6,23 +6,21 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from mdl.codes.scheme import PriorLike
-from mdl.codes.shortest import Shortest
+from mdl.curvature import Calibration
 from mdl.errors import QuantizationError
-from mdl.lengths.two_part import Report, default_step, report
+from mdl.lengths.checkpoint import AnyPrior, default_step, report
 from mdl.priors import Gaussian
 from mdl.quantize import Quantizer, UniformGrid
-from mdl.weights import Weights, load
+from mdl.source import open_source
 
 if TYPE_CHECKING:
     import pandas as pd
-
-AnyPrior = PriorLike | Shortest
 
 #: A quantizer of a given step, such as ``UniformGrid`` or ``lambda step: Trellis(step, states=64)``.
 Grids = Callable[[float], Quantizer]
 
 _CLOSE = 1e-3  # of a target, relatively
+_CLOSE_LOSS = 0.05  # the same of a loss, which jumps with the steps that are chosen
 _TRIALS = 24
 _OCTAVES = range(-3, 4)  # about the default step
 
@@ -56,7 +54,12 @@ def for_error(
     >>> 0.034 < found.step < 0.036
     True
     """
-    return _search(load(weights), lambda found: found.mse, mse, prior, grid, rising=True)
+    source = open_source(weights)
+
+    def reached(step: float) -> float:
+        return report(source, prior, grid(step)).mse
+
+    return grid(_search(reached, mse, default_step(source), power=2.0))
 
 
 def for_bits(
@@ -75,7 +78,43 @@ def for_bits(
     >>> 2.99 < mdl.measure(w, step=step).comparable.bits / 5000 <= 3.0
     True
     """
-    return _search(load(weights), lambda found: found.bits_per_weight, bits, prior, grid, rising=False)
+    source = open_source(weights)
+
+    def reached(step: float) -> float:
+        return report(source, prior, grid(step)).bits_per_weight
+
+    return grid(_search(reached, bits, default_step(source), power=None))
+
+
+def for_loss(weights: Any, loss: float, calibration: Calibration) -> Calibration:
+    """The calibration at the price whose weights lose at most ``loss`` nats an example, to second order; see ``loss``.
+
+    Parameters
+    ----------
+    weights
+        Anything that :func:`mdl.load` takes.
+    loss
+        Nats an example, > 0, as :class:`mdl.Calibration` has it. What a model loses on other examples is for
+        its user to see: far from the weights the second order is not all.
+    calibration
+        What :func:`mdl.calibrate` makes. What its weights lose does not depend on the prior that they are coded under.
+
+    Examples
+    --------
+    >>> import numpy as np, mdl
+    >>> from mdl.codes.calibrated import Factors
+    >>> w = np.random.default_rng(0).normal(size=(40, 30))
+    >>> found = for_loss({"w": w}, 0.5, mdl.Calibration({"w": Factors(np.eye(40), np.ones(30))}, price=1.0))
+    >>> 5e-4 < found.price < 2e-3
+    True
+    """
+    source = open_source(weights)
+    known = sum(math.prod(source.shapes[name][1]) for name in calibration.factors if name in source.shapes)
+
+    def reached(price: float) -> float:
+        return report(source, Gaussian(), None, calibration.at(price)).loss or 0.0
+
+    return calibration.at(_search(reached, loss, loss / max(known, 1), power=1.0, close=_CLOSE_LOSS))
 
 
 def curve(
@@ -99,7 +138,7 @@ def curve(
     """
     import pandas as pd
 
-    loaded = load(weights)
+    loaded = open_source(weights)
     chosen = [math.ldexp(default_step(loaded), -k) for k in _OCTAVES] if steps is None else list(steps)
     rows = []
     for step in sorted(chosen, reverse=True):
@@ -109,38 +148,35 @@ def curve(
 
 
 def _search(
-    loaded: Weights,
-    value: Callable[[Report], float],
-    target: float,
-    prior: AnyPrior,
-    grid: Grids,
-    *,
-    rising: bool,
-) -> Quantizer:
-    """The step that meets the target from below: guesses, kept between a step that meets it and one that does not."""
+    value: Callable[[float], float], target: float, start: float, *, power: float | None, close: float = _CLOSE
+) -> float:
+    """Where ``value`` meets the target from below: guesses, between one that meets it and one that does not.
+
+    It goes about as the given power of its argument; without one it falls by one, as bits do, when that doubles.
+    """
     if not (math.isfinite(target) and target > 0.0):
         raise QuantizationError(f"target: expected a positive finite number, got {target!r}")
-    step, low, high = default_step(loaded), 0.0, math.inf  # steps that meet the target, and that do not, if rising
+    at, low, high, rising = start, 0.0, math.inf, power is not None  # those that meet it, and that do not, if rising
     for _ in range(_TRIALS):
-        reached = value(report(loaded, prior, grid(step)))
-        if target * (1.0 - _CLOSE) <= reached <= target:
-            return grid(step)
+        reached = value(at)
+        if target * (1.0 - close) <= reached <= target:
+            return at
         if (reached <= target) == rising:
-            low = step
+            low = at
         else:
-            high = step
-        step = _next(step, reached, target, low, high, rising)
+            high = at
+        at = _next(at, reached, target * (1.0 - 0.2 * close), low, high, power)
     if (low if rising else high) not in (0.0, math.inf):
-        return grid(low if rising else high)  # as near as this data comes
-    raise QuantizationError(f"target: no step within reach comes to {target:g}; the nearest is {reached:g}")
+        return low if rising else high  # as near as this data comes
+    raise QuantizationError(f"target: nothing within reach comes to {target:g}; the nearest is {reached:g}")
 
 
-def _next(step: float, reached: float, target: float, low: float, high: float, rising: bool) -> float:
-    """The error goes as the square of the step, bits fall by one when it doubles; or half way, where that leaves."""
-    aimed = 0.9998 * target if rising else target * (1.0 - 0.4 * _CLOSE)
-    guess = step * (math.sqrt(aimed / reached) if rising and reached > 0.0 else 2.0 ** min(reached - aimed, 8.0))
-    if rising and reached == 0.0:
-        guess = 2.0 * step
+def _next(at: float, reached: float, aimed: float, low: float, high: float, power: float | None) -> float:
+    """The guess that the law makes; or half way, where that leaves what is known."""
+    if power is None:
+        guess = at * 2.0 ** min(reached - aimed, 8.0)
+    else:
+        guess = at * (aimed / reached) ** (1.0 / power) if reached > 0.0 else 2.0 * at
     if low < guess < high:
         return guess
     return math.sqrt(low * high) if low > 0.0 and high < math.inf else (2.0 * low if high == math.inf else 0.5 * high)

@@ -85,6 +85,8 @@ def sweep(
     priors: Sequence[str] | None = None,
     out: Path | None = None,
     n_jobs: int = -1,
+    backend: str = "loky",
+    scheduler: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Two-part code lengths and held-out losses of models trained at many L2 strengths.
@@ -112,6 +114,8 @@ def sweep(
         sweep into the same folder takes over instead of computing it again.
     n_jobs
         Processes of joblib, -1 for one a core. The table does not depend on it, ``seconds`` apart.
+    backend, scheduler
+        ``"dask"`` and an address send the tasks to a cluster instead; see :func:`mdl.tasks.run`.
     progress
         Whether to show a bar on stderr.
 
@@ -128,6 +132,8 @@ def sweep(
     ------
     DataError
         If a name, strength or seed cannot be used, or a class is too small to be split.
+    MdlError
+        If the folder cannot be written, or the processes or the cluster cannot be used.
 
     Examples
     --------
@@ -141,7 +147,10 @@ def sweep(
     tasks = _tasks(dataset, models, strengths, seeds, priors)
     store = None if out is None else Store.at(Path(out) / "rows", (dataset.name, dataset.fingerprint))
     compute = functools.partial(_rows, dataset)
-    rows = run(compute, tasks, store=store, n_jobs=n_jobs, title=f"sweep {dataset.name}", progress=progress)
+    rows = run(
+        compute, tasks, store=store, n_jobs=n_jobs, backend=backend, scheduler=scheduler,
+        title=f"sweep {dataset.name}", progress=progress,
+    )  # fmt: skip
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if out is not None:
         write_atomically(out / "sweep.csv", lambda stream: stream.write(table.to_csv(index=False).encode()))

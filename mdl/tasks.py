@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mdl import clusters
 from mdl.errors import MdlError
 from mdl.files import write_atomically
 
 T = TypeVar("T", bound=Hashable)
 Rows = list[dict[str, Any]]
+_Shared = tuple[Callable[[T], Rows], tuple[str, ...]]
+#: Where tasks run: in processes of this machine, or on the workers of a cluster.
+BACKENDS: tuple[str, ...] = ("loky", "dask")
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MdlError(f"out: {folder} cannot be made: {error.strerror or error}") from error
-        versions = [f"{name} {metadata.version(name)}" for name in ("numpy", "scipy", "scikit-learn")]
-        return cls(folder, (*facts, _source_digest(), *versions))
+        return cls(folder, (*facts, *_code()))
 
     def path(self, task: Hashable) -> Path:
         """Where the rows of a task are or will be; its ``repr`` has to tell it from the others."""
@@ -49,7 +55,7 @@ class Store:
             stored = json.loads(self.path(task).read_text(encoding="utf-8"))
             rows: Rows = stored["rows"]
             return rows if stored["sha256"] == _digest(rows) else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def write(self, task: Hashable, rows: Rows) -> None:
@@ -64,6 +70,8 @@ def run(
     *,
     store: Store | None = None,
     n_jobs: int = -1,
+    backend: str = "loky",
+    scheduler: str | None = None,
     title: str = "",
     progress: bool = True,
 ) -> Rows:
@@ -77,10 +85,15 @@ def run(
     tasks
         Hashable, and told apart by their ``repr``: tuples or frozen dataclasses.
     store
-        Takes every task's rows as it finishes; what it holds already is not computed again.
+        Takes every task's rows as they come; what it holds already is not computed again. Only this process writes.
     n_jobs
         Processes of joblib, -1 for one a core. Each computes on one thread, so that sums have one order and the rows
         do not depend on the number of processes.
+    backend
+        ``"loky"``, processes of this machine, or ``"dask"``, all workers of a cluster; they need this library in the
+        same version, and the module of ``compute``.
+    scheduler
+        Address of the cluster's scheduler; by default that of the ``distributed.Client`` that is open.
     title
         Shown before the bar.
     progress
@@ -89,25 +102,52 @@ def run(
     Raises
     ------
     MdlError
-        If ``n_jobs`` is no number of processes.
+        If ``n_jobs`` is no number of processes, ``backend`` is unknown, the cluster cannot be used, or a process dies.
 
     Examples
     --------
     >>> run(lambda task: [{"task": task, "half": task / 2}], [1, 4], n_jobs=1, progress=False)
     [{'task': 1, 'half': 0.5}, {'task': 4, 'half': 2.0}]
     """
-    if n_jobs == 0 or not isinstance(n_jobs, int):
-        raise MdlError(f"n_jobs: expected a number of processes, or -1 for one a core, got {n_jobs!r}")
-    finished = dict(_run_all(compute, tasks, store, n_jobs, _bar(title, len(tasks), progress)))
+    ways: dict[str, Any] = {"n_jobs": n_jobs, "backend": backend, "scheduler": scheduler}
+    finished = dict(each(compute, tasks, store=store, **ways, title=title, progress=progress))
     return [row for task in tasks for row in finished[task]]
 
 
+def each(
+    compute: Callable[[T], Rows],
+    tasks: Sequence[T],
+    *,
+    store: Store | None = None,
+    n_jobs: int = -1,
+    backend: str = "loky",
+    scheduler: str | None = None,
+    title: str = "",
+    progress: bool = True,
+) -> Iterator[tuple[T, Rows]]:
+    """Every task and its rows, as they finish; parameters as of ``run``."""
+    if n_jobs == 0 or not isinstance(n_jobs, int):
+        raise MdlError(f"n_jobs: expected a number of processes, or -1 for one a core, got {n_jobs!r}")
+    if backend not in BACKENDS:
+        raise MdlError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    if scheduler is not None and backend != "dask":
+        raise MdlError(f"scheduler: expected backend 'dask' beside it, got {backend!r}")
+    shared = (compute, _code())
+
+    def send(pending: Sequence[T]) -> Generator[tuple[T, Rows], None, None]:
+        far = pending and backend == "dask"
+        return clusters.results(_run, shared, pending, scheduler) if far else _near(shared, pending, n_jobs)
+
+    return _run_all(send, tasks, store, _bar(title, len(tasks), progress))
+
+
 def _run_all(
-    compute: Callable[[T], Rows], tasks: Sequence[T], store: Store | None, n_jobs: int, bar: Any
+    send: Callable[[Sequence[T]], Generator[tuple[T, Rows], None, None]],
+    tasks: Sequence[T],
+    store: Store | None,
+    bar: Any,
 ) -> Iterator[tuple[T, Rows]]:
     """Every task's rows, as they finish; those that are stored come first."""
-    import joblib
-
     with bar:
         pending = []
         for task in tasks:
@@ -117,20 +157,42 @@ def _run_all(
             else:
                 bar.advance(0)
                 yield task, rows
-        parallel = joblib.Parallel(n_jobs=n_jobs if len(pending) > 1 else 1, return_as="generator_unordered")
-        for task, rows in parallel(joblib.delayed(_run)(compute, task, store) for task in pending):
-            bar.advance(0)
-            yield task, rows
+        with contextlib.closing(send(pending)) as coming:
+            for task, rows in coming:
+                if store is not None:
+                    store.write(task, rows)
+                bar.advance(0)
+                yield task, rows
 
 
-def _run(compute: Callable[[T], Rows], task: T, store: Store | None) -> tuple[T, Rows]:
+def _near(shared: _Shared[T], tasks: Sequence[T], n_jobs: int) -> Generator[tuple[T, Rows], None, None]:
+    """Every task's rows, as they finish, from processes of this machine."""
+    import joblib
+
+    parallel = joblib.Parallel(n_jobs=n_jobs if len(tasks) > 1 else 1, return_as="generator_unordered")
+    try:
+        yield from parallel(joblib.delayed(_run)(shared, task) for task in tasks)
+    except BrokenProcessPool as error:
+        raise MdlError(
+            "jobs: a process ended before its task, killed or out of memory; what is stored is kept, try fewer"
+        ) from error
+
+
+def _run(shared: _Shared[T], task: T) -> tuple[T, Rows]:
+    """One task, in whatever process: on one thread, and beside no other task of this process."""
+    import joblib
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    with threadpool_limits(1):
-        rows = compute(task)
-    if store is not None:
-        store.write(task, rows)
-    return task, rows
+    compute, expected = shared
+    odd = [f"{ours} instead of {theirs}" for theirs, ours in zip(expected, _code(), strict=True) if theirs != ours]
+    if odd:
+        raise MdlError(f"backend: expected workers with this library and its versions, one has {'; '.join(odd)}")
+    with _ALONE, threadpool_limits(1), joblib.parallel_config("threading", n_jobs=1):
+        return task, compute(task)
+
+
+#: Workers of a cluster may have several threads, but neither limits of threads nor filters of warnings are a thread's.
+_ALONE = threading.RLock()
 
 
 def _bar(title: str, total: int, progress: bool) -> Any:
@@ -151,15 +213,24 @@ def _bar(title: str, total: int, progress: bool) -> Any:
     return bar
 
 
+@functools.cache
+def _code() -> tuple[str, ...]:
+    """What rows depend on beside their task: this library's source, and the versions of those it computes with."""
+    versions = (f"{name} {metadata.version(name)}" for name in ("numpy", "scipy", "scikit-learn"))
+    return (f"mdl {_source_digest()}", *versions)
+
+
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-@functools.cache
+_SHOWING = frozenset(["cli", "plot", "report", "tables.py"])
+
+
 def _source_digest() -> str:
     """Of this library's own source, but for what shows rows and computes none."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(set(root.rglob("*.py")) - {root / "cli.py", *(root / "plot").glob("*.py")}):
+    for path in sorted(path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in _SHOWING):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -17,7 +17,7 @@ from mdl.codes.message import DataPart
 from mdl.codes.scheme import FREE, Coding, Histogram, PriorLike, Scheme
 from mdl.errors import MdlError, QuantizationError
 from mdl.length import CodeLength
-from mdl.models import FeedForward, Model, checked_inputs, to_indices
+from mdl.models import FeedForward, Model, count_rows, shared, to_indices
 from mdl.quantize import Quantizer, UniformGrid
 from mdl.weights import Weights
 
@@ -58,14 +58,14 @@ class Found:
 class Trials:
     """Messages of one trained model and its data under any prior, sharing what does not depend on the prior."""
 
-    def __init__(self, model: Model, X: ArrayLike, y: ArrayLike) -> None:
-        self.model = model
-        self.inputs = checked_inputs(X)
-        self.targets = to_indices(model, y)
-        if self.inputs.shape[0] != self.targets.shape[0]:
-            raise MdlError(f"expected as many targets as rows of X, got {len(self.targets)} and {len(self.inputs)}")
-        self.tensors = model.weights
-        self._penalised = [name for name in self.tensors.floats if name not in model.free]
+    def __init__(self, model: Model, X: Any, y: ArrayLike) -> None:
+        self.model, self.inputs = shared(model, X)
+        self.targets = to_indices(self.model, y)
+        if count_rows(self.inputs) != len(self.targets):
+            rows = count_rows(self.inputs)
+            raise MdlError(f"expected as many targets as rows of X, got {len(self.targets)} and {rows}")
+        self.tensors = self.model.weights
+        self._penalised = [name for name in self.tensors.floats if name not in self.model.free]
         self._histograms: dict[tuple[str, Quantizer], Histogram] = {}
         self._data: dict[tuple[tuple[str, Quantizer], ...], DataPart] = {}
         self._free: dict[str, UniformGrid] | None = None
@@ -171,9 +171,10 @@ def with_coded_free(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[FeedForwa
     MdlError
         If the model is of another kind.
     """
+    trials = Trials(model, X, y)
+    model = trials.model
     if not isinstance(model, FeedForward):
         raise MdlError(f"model: expected a FeedForward network, got {type(model).__name__}")
-    trials = Trials(model, X, y)
     free = {name: trials.tensors[name] for name in trials.free}
     scheme = trials.free_scheme
     return model.with_weights({**model.weights, **scheme.quantized(free)}), scheme.length(free)

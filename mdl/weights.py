@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy.typing as npt
 
 from mdl.errors import WeightsError
 from mdl.files import write_atomically
-from mdl.formats import DTYPES, FLOATS, INTEGERS, READERS, TAGS, WRITERS, Array
+from mdl.formats import DTYPES, FLOATS, INTEGERS, READERS, TAGS, WRITERS, Array, Chunks, Shapes
 
 _ROWS_SHOWN = 12
 _CHUNK = 1 << 18  # entries: the temporaries of the finiteness check stay in cache, and small beside a checkpoint
@@ -94,6 +96,15 @@ class Weights(Mapping[str, Array]):
         return Weights, (self._tensors,)
 
     @property
+    def shapes(self) -> Shapes:
+        """Type and shape of every tensor, in order."""
+        return {name: (tensor.dtype, tensor.shape) for name, tensor in self.items()}
+
+    def read(self, name: str, start: int, stop: int) -> Array:
+        """Entries ``start`` to ``stop`` of a tensor, row-major and flat."""
+        return self[name].reshape(-1)[start:stop]
+
+    @property
     def floats(self) -> Weights:
         """The tensors of floating point: what training chose, and what a prior is over."""
         return self._select(FLOATS)
@@ -106,7 +117,7 @@ class Weights(Mapping[str, Array]):
     @property
     def count(self) -> int:
         """Number of weights: entries of the tensors of floating point."""
-        return sum(tensor.size for tensor in self.floats.values())
+        return count_of(self.shapes)
 
     @property
     def nbytes(self) -> int:
@@ -118,30 +129,41 @@ class Weights(Mapping[str, Array]):
         chosen._tensors = {name: tensor for name, tensor in self.items() if TAGS[tensor.dtype.name] in dtypes}
         return chosen
 
-    @property
-    def _title(self) -> str:
-        return f"{len(self)} tensor{'s' * (len(self) != 1)}, {self.count:,} weights, {self.nbytes:,} bytes"
-
-    def _rows(self) -> list[tuple[str, str, str]]:
-        shown = len(self) if len(self) <= _ROWS_SHOWN else _ROWS_SHOWN - 1
-        rows = [
-            (name, tensor.dtype.name, " x ".join(map(str, tensor.shape)) or "scalar")
-            for name, tensor in list(self.items())[:shown]
-        ]
-        return rows if shown == len(self) else [*rows, (f"... and {len(self) - shown} more", "", "")]
-
     def __repr__(self) -> str:
-        rows = self._rows()
-        widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
-        lines = [f"  {name:<{widths[0]}}  {dtype:<{widths[1]}}  {shape}".rstrip() for name, dtype, shape in rows]
-        return "\n".join([f"Weights: {self._title}", *lines])
+        return shown(self.shapes)
 
     def _repr_html_(self) -> str:
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows()
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(self.shapes)
         )
         head = "<tr><th>tensor</th><th>dtype</th><th>shape</th></tr>"
-        return f"<table><caption>{self._title}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
+        return f"<table><caption>{_title(self.shapes)}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def count_of(shapes: Shapes) -> int:
+    """Number of weights: entries of the tensors of floating point."""
+    return sum(math.prod(shape) for dtype, shape in shapes.values() if TAGS[dtype.name] in FLOATS)
+
+
+def shown(shapes: Shapes) -> str:
+    """A title, and a line for each of the first tensors."""
+    rows = _rows(shapes)
+    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+    lines = [f"  {name:<{widths[0]}}  {dtype:<{widths[1]}}  {shape}".rstrip() for name, dtype, shape in rows]
+    return "\n".join([f"Weights: {_title(shapes)}", *lines])
+
+
+def _title(shapes: Shapes) -> str:
+    nbytes = sum(math.prod(shape) * dtype.itemsize for dtype, shape in shapes.values())
+    return f"{len(shapes)} tensor{'s' * (len(shapes) != 1)}, {count_of(shapes):,} weights, {nbytes:,} bytes"
+
+
+def _rows(shapes: Shapes) -> list[tuple[str, str, str]]:
+    many = len(shapes)
+    kept = many if many <= _ROWS_SHOWN else _ROWS_SHOWN - 1
+    first = list(shapes.items())[:kept]
+    rows = [(name, dtype.name, " x ".join(map(str, shape)) or "scalar") for name, (dtype, shape) in first]
+    return rows if kept == many else [*rows, (f"... and {many - kept} more", "", "")]
 
 
 def _checked_name(name: object) -> str:
@@ -151,6 +173,11 @@ def _checked_name(name: object) -> str:
     if not name or "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
         raise WeightsError(f"tensor name: expected non-empty text without NUL or surrogates, came {name!r}")
     return name
+
+
+def checked_names(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """As they came; WeightsError if a name is no text that every file can hold."""
+    return {_checked_name(name): value for name, value in tensors.items()}
 
 
 def _checked_tensor(name: str, value: object) -> Array:
@@ -215,7 +242,9 @@ def load(source: str | os.PathLike[str] | Mapping[str, npt.ArrayLike]) -> Weight
         - ``.npz``, or ``.npy``, whose one tensor is named like the file;
         - ``.pt``, ``.pth``, ``.bin``: a state dict of torch, alone or under "state_dict" or "model". Tensors that share
           storage keep all their names;
-        - ``.onnx``: initializers, constants and the tensors of subgraphs and functions. Strings are left out.
+        - ``.h5``: what Keras saves as ``.weights.h5``, without the optimizer's;
+        - ``.onnx``: initializers, constants and the tensors of subgraphs and functions. Strings and single
+          infinite numbers (what masks are filled with) are left out.
 
     Raises
     ------
@@ -233,8 +262,15 @@ def load(source: str | os.PathLike[str] | Mapping[str, npt.ArrayLike]) -> Weight
     if not isinstance(source, (str, os.PathLike)):
         raise WeightsError(f"source: expected a path or a mapping of names to arrays, came {type(source).__name__}")
     path = Path(source)
+    with reading(path) as suffix:
+        return Weights(READERS[suffix](path))
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[str]:
+    """The suffix that says how a file is read; whatever goes wrong meanwhile becomes a WeightsError that names it."""
     try:
-        return Weights(_reader(path)(path))
+        yield _suffix(path)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error.__cause__
     except Exception as error:
@@ -242,13 +278,13 @@ def load(source: str | os.PathLike[str] | Mapping[str, npt.ArrayLike]) -> Weight
         raise WeightsError(f"{path}: cannot be read: {reason or type(error).__name__}") from error
 
 
-def _reader(path: Path) -> Callable[[Path], Mapping[str, Any]]:
+def _suffix(path: Path) -> str:
     known = [suffix for suffix in READERS if path.name.lower().endswith(suffix)]
     if not known:
         raise WeightsError(f"expected a name that ends in one of {', '.join(READERS)}, came {path.name!r}")
     if not path.is_file():
         raise WeightsError("expected a file, came " + ("something else" if path.exists() else "no such file"))
-    return READERS[known[0]]
+    return known[0]
 
 
 def save(weights: Mapping[str, npt.ArrayLike], path: str | os.PathLike[str]) -> None:
@@ -277,8 +313,14 @@ def save(weights: Mapping[str, npt.ArrayLike], path: str | os.PathLike[str]) -> 
     ...     load(f"{folder}/model.safetensors") == w
     True
     """
-    path, weights = Path(path), Weights(weights)
+    kept = Weights(weights)
+    save_chunks(kept.shapes, lambda names: ((name, kept[name].reshape(-1)) for name in names), path)
+
+
+def save_chunks(shapes: Shapes, chunks: Chunks, path: str | os.PathLike[str]) -> None:
+    """``save`` for tensors that are made piece by piece: ``chunks(names)`` gives those in order, flat."""
+    path = Path(path)
     write = WRITERS.get(path.suffix.lower())
     if write is None:
         raise WeightsError(f"{path}: expected a name that ends in one of {', '.join(WRITERS)}, came {path.name!r}")
-    write_atomically(path, lambda stream: write(weights, stream))
+    write_atomically(path, lambda stream: write(shapes, chunks, stream))

@@ -9,9 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "mdl"
 ROOMS = (
-    "errors", "length", "masses", "fitting", "priors", "penalties", "quantize", "trellis", "likelihoods", "codes",
-    "files", "formats", "weights", "models", "curvature", "trials", "lengths", "rates", "bounds", "datasets",
-    "training", "ladder", "tasks", "sweep", "select", "symbolic", "plot", "cli",
+    "errors", "tables", "length", "masses", "fitting", "priors", "penalties", "quantize", "trellis", "likelihoods",
+    "codes", "files", "optional", "clusters", "tasks", "hdf5", "onnx_graphs", "formats", "weights", "source", "models",
+    "curvature", "trials", "lengths", "rates", "monitor", "bounds", "datasets", "training", "ladder", "sweep", "select",
+    "symbolic", "plot", "report", "cli",
 )  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -18,7 +18,7 @@ from mdl.bounds import METHODS, TEMPERATURES, binomial_bound, catoni_bound, cert
 from mdl.codes import message
 from mdl.errors import DataError, MdlError
 from mdl.length import LN2, CodeLength
-from mdl.lengths.two_part import default_step
+from mdl.lengths.checkpoint import default_step
 from mdl.models import FeedForward
 from mdl.trials import Trials
 
@@ -328,3 +328,9 @@ def test_labels_and_inputs_must_agree(digits: Any) -> None:
         bounds.errors(model, X, y[:5])
     with pytest.raises(MdlError, match="clip_bits: expected a positive finite number, got 0"):
         bounds.clipped_bits(model, X, y, 0.0)
+
+
+def test_a_notebook_shows_the_bound_and_its_length() -> None:
+    shown = bounds.certificate(CodeLength.from_bits({"weights": 16.0}, realised=True), 0.1, 100)._repr_html_()
+    assert shown.startswith("<p>expected loss &lt;= 0.")
+    assert "<td>weights</td>" in shown

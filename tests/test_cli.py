@@ -59,6 +59,17 @@ def test_measure_compares_every_prior_and_code_by_name(checkpoint: Path) -> None
     assert read["priors"][read["prior"]]["total_bits"] == min(p["total_bits"] for p in read["priors"].values())
 
 
+def test_a_calibration_meets_its_target(checkpoint: Path, tmp_path: Path) -> None:
+    factors = {"a.weight": mdl.codes.calibrated.Factors(*(np.ones(n) for n in TENSORS["a.weight"].shape))}
+    mdl.Calibration(factors, 1.0).save(tmp_path / "c.npz")
+    more = ("--calibrate", tmp_path / "c.npz", "--target-loss", 0.1, "--json")
+    measured = json.loads(ok("measure", checkpoint, *more))
+    written = json.loads(ok("encode", checkpoint, "-o", tmp_path / "m.mdl", *more))
+    error = mdl.decode(tmp_path / "m.mdl")["a.weight"] - TENSORS["a.weight"]
+    assert written["loss"] == measured["loss"] <= 0.1
+    assert written["loss"] == pytest.approx(0.5 * np.sum(np.square(error.astype(float))), rel=1e-5)
+
+
 def test_measure_lists_tensors(checkpoint: Path) -> None:
     assert "a.weight" in ok("measure", checkpoint, "--tensors")
 
@@ -106,6 +117,15 @@ def test_a_curve_is_a_table_and_a_figure(checkpoint: Path, tmp_path: Path) -> No
     assert {path.name for path in out.parent.iterdir()} == {"curve.csv", "curve.pdf", "curve.png"}
 
 
+def test_one_tensor_is_decoded_alone(checkpoint: Path, tmp_path: Path) -> None:
+    ok("encode", checkpoint, "-o", tmp_path / "m.mdl", "--jobs", 2, "-q")
+    said = ok("decode", tmp_path / "m.mdl", "-o", tmp_path / "out.npz", "--tensor", "a.bias")
+    assert said.splitlines() == ["Weights: 1 tensor, 30 weights, 120 bytes", "  a.bias  float32  30"]
+    assert mdl.load(tmp_path / "out.npz") == mdl.load({"a.bias": TENSORS["a.bias"]})
+    done = run("decode", tmp_path / "m.mdl", "-o", tmp_path / "out.npz", "--tensor", "a.bais")
+    assert (done.returncode, done.stderr) == (2, "mdl: the message holds no tensor 'a.bais'\n")
+
+
 def test_labels_decode_from_inputs(tmp_path: Path) -> None:
     X, y = load_breast_cancer(return_X_y=True)
     X = scale(X)
@@ -145,7 +165,9 @@ def test_quiet_prints_nothing(checkpoint: Path) -> None:
         (("measure", "{file}", "--states", "8", "--dead-zone", "0.3"), "at most one of --states and --dead-zone"),
         (("measure", "{file}", "--scales", "--prior", "kt"), "--scales: expected a prior"),
         (("measure", "{file}", "--target-mse", "-1"), "target: expected a positive"),
-        (("measure", "{file}", "--target-bits", "1e-9"), "no step within reach"),
+        (("measure", "{file}", "--target-bits", "1e-9"), "nothing within reach"),
+        (("measure", "{file}", "--target-loss", "1"), "--target-loss: expected --calibrate beside it"),
+        (("measure", "{file}", "--calibrate", "{file}"), "expected a calibration"),
         (("measure", "{file}", "--curve", "{out}", "--step", "1"), "--curve: expected no step"),
         (("encode", "{file}", "-o", "no/such/folder/m.mdl"), "m.mdl"),
         (("decode", "{file}", "-o", "{out}"), "not a .mdl"),

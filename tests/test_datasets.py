@@ -107,3 +107,25 @@ def test_damaged_and_foreign_files(tmp_path, suffix, content) -> None:
 def test_unknown_names_are_listed() -> None:
     with pytest.raises(DataError, match="digits"):
         datasets.load("digit")
+
+
+def test_tables_that_unfold_to_much_more_are_refused_at_once(tmp_path) -> None:
+    """A run of equal values takes a few bytes in a parquet, a thousandth in an npz."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    equal = pa.table({name: pa.repeat(1.0, 20_000_000) for name in "aby"})
+    parquet.write_table(equal, tmp_path / "run.parquet")
+    np.savez_compressed(tmp_path / "run.npz", X=np.zeros((50_000_000, 1)), y=np.zeros(10))
+    for name in ("run.parquet", "run.npz"):
+        assert (tmp_path / name).stat().st_size < 1_000_000
+        with pytest.raises(DataError, match=rf"{name}: cannot be read: expected at most 256 MiB"):
+            datasets.load(tmp_path / name, target="y")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", b"PAR1", b"PAR1" * 9, b"PK\3\4" + bytes(99)], ids=repr)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
+def test_foreign_content_is_refused_by_name(tmp_path, suffix, content) -> None:
+    (tmp_path / f"t{suffix}").write_bytes(content)
+    with pytest.raises(DataError, match=rf"t\{suffix}: cannot be read: \S|target: expected one of the columns"):
+        datasets.load(tmp_path / f"t{suffix}", target="y")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs._ext import derivations, examples, offline, quoted, reference
+from docs._ext import derivations, examples, latex, offline, quoted, reference
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent.name != "reference")
@@ -95,3 +95,21 @@ def test_formulas_are_those_of_the_library() -> None:
     assert found["bernoulli_2_bits"] == "1.322"  # log2 of 5/2
     assert found["penalties"].count("\n") == 10
     assert all(row.count("|") == 6 for row in found["penalties"].splitlines())
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"\frac12 \ln x", r"\frac{1}{2} \ln x"),
+        (r"\tfrac12\sum", r"\tfrac{1}{2}\sum"),
+        (r"\frac 3 4", r"\frac{3}{4}"),
+        (r"\frac{1}{2}", r"\frac{1}{2}"),
+    ],
+)
+def test_fractions_of_two_digits_are_told_apart(written: str, read: str) -> None:
+    assert latex.braced(written) == read
+
+
+def test_intervals_in_tables_do_not_break_within_their_parentheses() -> None:
+    assert quoted.unbroken("| 1 (0 to 2) | x to y |") == "| 1 (0\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}2) | x to y |"
+    assert quoted.unbroken("in prose 1 (0 to 2)") == "in prose 1 (0 to 2)"

@@ -46,6 +46,16 @@ def test_poisson_matches_scipy() -> None:
     np.testing.assert_allclose(Poisson().log_prob(LOGITS, y), stats.poisson.logpmf(y, np.exp(LOGITS)), rtol=1e-10)
 
 
+def test_an_open_number_of_classes_is_that_of_the_columns() -> None:
+    y = RNG.integers(0, 5, 40)
+    fitted = Categorical().fit(MATRIX, y)
+    assert fitted == Categorical(5).fit(MATRIX, y) == Categorical(5)
+    assert Categorical().span is None
+    for use in (lambda: Categorical().log_prob(MATRIX, y), lambda: Categorical().fit(LOGITS, y)):
+        with pytest.raises(DataError, match="Categorical: "):
+            use()
+
+
 @pytest.mark.parametrize(("likelihood", "predictions", "lo", "hi"), CASES.values(), ids=CASES)
 def test_symbols_share_at_most_all_the_mass(likelihood, predictions, lo, hi) -> None:
     masses = np.exp(likelihood.log_mass(predictions, np.arange(lo, hi + 1), np.arange(lo, hi + 1)))

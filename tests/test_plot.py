@@ -117,7 +117,7 @@ def test_random_labels_are_drawn_for_each_code() -> None:
     rows = [(rung, labels, seed, share + 0.01 * seed) for rung in ("grid", "evidence")
             for labels, share in (("true", 0.3), ("shuffled", 1.2)) for seed in range(2)]  # fmt: skip
     table = pd.DataFrame(rows, columns=["rung", "labels", "seed", "share"])
-    (axes,) = plot.random_labels_figure(table).axes
+    axes = plot.plot_random_labels(table)
     assert axes.get_legend_handles_labels()[1] == ["true labels", "shuffled labels"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["grid", "evidence"]
 
@@ -164,3 +164,53 @@ def test_lines_are_means_with_students_interval_and_the_least_is_marked() -> Non
 def test_one_value_is_its_own_interval_and_none_has_none() -> None:
     assert plot.mean_interval([2.0]) == (2.0, 2.0, 2.0)
     assert np.isnan(plot.mean_interval([np.nan])).all()
+
+
+def _examples() -> dict[str, tuple[object, ...]]:
+    """What each plot is called with; one that is not here fails the tests below."""
+    two = mdl.compare({name: mdl.CodeLength.from_bits({"data": bits}) for name, bits in (("a", 9.0), ("b", 5.0))})
+    log = mdl.prequential_log(mdl.LossLog([3.0, 2.0, 1.0], sizes=4)).table()
+    tensors = pd.DataFrame({"name": ["a", "b"], "weights": [4, 2], "bits": [9.0, 5.0]})
+    rungs = {"rung": ["a"], "kind": ["literal"], "ideal_bits": [9.0], "realised_bits": [None]}
+    bounds = {"dataset": ["a"], "bound": [0.2], "test_error": [0.1], "training_error": [0.0]}
+    labels = {"rung": ["a"], "labels": ["true"], "seed": [0], "share": [0.3]}
+    chosen = {"selector": ["a"], "best_strength": [0.1], "strength": [0.01]}
+    excess = {"family": ["a"], "selector": ["b"], "way": ["chosen"], "mean": [0.1], "low": [0.0], "high": [0.2]}
+    return {
+        "compare": (two,),
+        "plot_certificates": (pd.DataFrame(bounds),),
+        "plot_choices": (pd.DataFrame(chosen),),
+        "plot_excess": (pd.DataFrame(excess),),
+        "plot_gap": (_gaps(),),
+        "plot_held_out": (_table(),),
+        "plot_ladder": (pd.DataFrame(rungs),),
+        "plot_lengths": (_table(),),
+        "plot_lines": (_table(), "strength", "total_bits"),
+        "plot_log": (log,),
+        "plot_random_labels": (pd.DataFrame(labels),),
+        "plot_ranks": (pd.Series({"a": 1.0, "b": 2.0}), 0.5),
+        "plot_rates": (pd.DataFrame({"prior": ["a", "a"], "mse": [1e-3, 1e-4], "bits_per_weight": [2.0, 4.0]}),),
+        "plot_tensors": (tensors,),
+        "plot_totals": (_table(),),
+    }
+
+
+PLOTS = [name for name in plot.__all__ if name == "compare" or name.startswith("plot_")]
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_takes_axes_and_returns_them(name: str) -> None:
+    draw, arguments = getattr(plot, name), _examples()[name]
+    figure, ((left, right),) = plot.panels(2)
+    assert draw(*arguments, ax=right) is right
+    assert not left.has_data()
+    assert right.has_data()
+    own = draw(*arguments)
+    assert own.figure is not figure
+    own.figure.canvas.draw()
+
+
+def test_what_draws_is_a_plot_or_a_whole_figure() -> None:
+    others = {"mean_interval", "own_axes", "panels", "save_figure", "styled"}
+    drawing = {name for name in plot.__all__ if callable(getattr(plot, name)) and name not in others}
+    assert {name for name in drawing if not name.endswith("_figure")} == set(PLOTS)

@@ -297,3 +297,8 @@ def test_hashed_order_is_that_of_the_digests() -> None:
     falling = np.sort(base.log_mass(edges[:-1], edges[1:]))[::-1]
     expected = [falling[sorted(digests).index(digest)] for digest in digests]
     assert priors.Hashed(base, salt).log_mass(edges[:-1], edges[1:]).tolist() == expected
+
+
+def test_one_outlier_does_not_keep_a_scale_from_the_rest() -> None:
+    w = np.append(np.random.default_rng(0).standard_cauchy(2000), 1e9)
+    assert 0.8 < priors.Cauchy().fit(w).scale < 1.25

@@ -10,7 +10,7 @@ import pytest
 import mdl
 from mdl import rates
 from mdl.errors import QuantizationError
-from mdl.lengths.two_part import report
+from mdl.lengths.checkpoint import report
 from mdl.quantize import DeadZone, UniformGrid
 from mdl.trellis import Trellis
 
@@ -49,7 +49,7 @@ def test_impossible_targets_are_refused(target) -> None:
 
 
 def test_targets_that_no_step_comes_to_are_refused() -> None:
-    with pytest.raises(QuantizationError, match="no step within reach"):
+    with pytest.raises(QuantizationError, match="nothing within reach"):
         rates.for_bits({"w": np.ones(3)}, 0.5)
 
 

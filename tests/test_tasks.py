@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import signal
 
 import pytest
 
@@ -55,3 +57,15 @@ def test_a_folder_that_cannot_be_is_named(tmp_path) -> None:
 def test_no_number_of_processes_is_named(n_jobs) -> None:
     with pytest.raises(MdlError, match="n_jobs"):
         tasks.run(list, TASKS, n_jobs=n_jobs)
+
+
+def deadly(task: int) -> tasks.Rows:
+    if task == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [{"task": task}]
+
+
+def test_a_process_that_dies_is_said(tmp_path) -> None:
+    """Nothing hangs, and a second run goes on with what the first has stored."""
+    with pytest.raises(MdlError, match="a process ended before its task, killed or out of memory"):
+        tasks.run(deadly, list(range(4)), store=tasks.Store.at(tmp_path), n_jobs=2, progress=False)

@@ -26,6 +26,7 @@ from hypothesis.extra import numpy as hnp
 
 from mdl.errors import MdlError, WeightsError
 from mdl.weights import Weights, load, save
+from tests.fuzz.mutate import as_varint
 
 NARROW = [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2]
 FLOATS = [np.float16, np.float32, np.float64, *NARROW]
@@ -916,13 +917,98 @@ def torch_claiming(size: int) -> bytes:
     return claiming.getvalue()
 
 
+def test_onnx_keeps_an_infinite_number_alone_to_itself(tmp_path):
+    """What a mask is filled with; an infinity among weights is damage."""
+    onnx = pytest.importorskip("onnx")
+    f32 = np.float32
+    fill, weights = (
+        onnx.numpy_helper.from_array(np.array(value, f32), name) for value, name in ((-np.inf, "fill"), ([1, 2], "w"))
+    )
+    onnx.save(onnx_model(onnx, initializers=[fill, weights]), tmp_path / "m.onnx")
+    assert_same(load(tmp_path / "m.onnx"), {"w": np.array([1, 2], f32)})
+    damaged = onnx.numpy_helper.from_array(np.array([1, -np.inf], f32), "w")
+    onnx.save(onnx_model(onnx, initializers=[damaged]), tmp_path / "damaged.onnx")
+    with pytest.raises(WeightsError, match="1 of 2 values are NaN or infinite"):
+        load(tmp_path / "damaged.onnx")
+
+
 def onnx_claiming(kind: str) -> bytes:
     onnx = pytest.importorskip("onnx")
     tensor = onnx.TensorProto(name="w", data_type=getattr(onnx.TensorProto, kind), raw_data=bytes(16), dims=[10**12])
     return onnx_model(onnx, initializers=[tensor]).SerializeToString()
 
 
+def bomb(suffix: str, megabytes: int) -> bytes:
+    """An archive whose one record unfolds to a thousand times its size."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("w.npy", "w") as member:
+        if suffix == ".npz":
+            np.lib.format.write_array_header_1_0(
+                member, {"descr": "|i1", "fortran_order": False, "shape": (megabytes << 20,)}
+            )
+        for _ in range(megabytes):
+            member.write(bytes(1 << 20))
+    return stream.getvalue()
+
+
+def overlapping() -> bytes:
+    """A thousand members that are one and the same."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0.npy", npy_bytes(np.zeros(1 << 19)))
+        only = archive.infolist()[0]
+        for number in range(1, 1000):
+            copy = zipfile.ZipInfo(f"{number}.npy")
+            for name in ("header_offset", "CRC", "compress_size", "file_size", "compress_type"):
+                setattr(copy, name, getattr(only, name))
+            archive.filelist.append(copy)
+            archive.NameToInfo[copy.filename] = copy
+    return stream.getvalue()
+
+
+def nested_onnx(depth: int) -> bytes:
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.helper.make_graph([], "g", [], [])
+    raw = graph.SerializeToString()
+
+    def field(number: int, content: bytes) -> bytes:
+        return as_varint(8 * number + 2) + as_varint(len(content)) + content
+
+    for _ in range(depth):  # graph > node > attribute > graph
+        raw = field(1, field(5, field(6, raw)))
+    return as_varint(8) + as_varint(8) + field(7, raw) + field(8, as_varint(16) + as_varint(20))
+
+
+def nested_lists(torch_name: str, depth: int) -> bytes:
+    """A list that holds the list before twice, and so on: a few bytes each, twice as many entries."""
+    torch = pytest.importorskip(torch_name)
+    stream, value = io.BytesIO(), [1.0]
+    for _ in range(depth):
+        value = [value, value]
+    torch.save({"w": value}, stream)
+    return stream.getvalue()
+
+
+def sharing(offsets: list[list[int]]) -> bytes:
+    entries = {f"t{k}": {"dtype": "F32", "shape": [2], "data_offsets": ends} for k, ends in enumerate(offsets)}
+    header = json.dumps(entries).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(max(end for _, end in offsets))
+
+
 HOSTILE = {
+    "bomb.npz": lambda: bomb(".npz", 400),
+    "bomb.pt": lambda: bomb(".pt", 400) if pytest.importorskip("torch") else b"",
+    "members.npz": overlapping,
+    "overlap.safetensors": lambda: sharing([[0, 8], [4, 12]]),
+    "shared.safetensors": lambda: sharing([[0, 8], [0, 8]]),
+    "gap.safetensors": lambda: sharing([[0, 8], [16, 24]]),
+    "backwards.safetensors": lambda: sharing([[8, 0], [0, 8]]),
+    "deep.safetensors": lambda: struct.pack("<Q", 200_000) + b"[" * 100_000 + b"]" * 100_000,
+    "deep.safetensors.index.json": lambda: b'{"weight_map":' * 100_000,
+    "wide.safetensors.index.json": lambda: b"[" + b"[]," * (12 << 20) + b"[]]",
+    "deep.onnx": lambda: nested_onnx(5000),
+    "deep.npy": lambda: b"\x93NUMPY\1\0" + struct.pack("<H", 60_000) + b"(" * 60_000,
+    "lists.pt": lambda: nested_lists("torch", 60),
     "size.safetensors": lambda: safetensors_claiming([10**12], 4 * 10**12),
     "shape.safetensors": lambda: safetensors_claiming([10**12], 16),
     "overflow.safetensors": lambda: safetensors_claiming([2**62, 4], 16),
@@ -940,10 +1026,29 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_claims_of_a_trillion_weights_fail_at_once(tmp_path, name):
+def test_hostile_files_fail_at_once(tmp_path, name):
     (tmp_path / name).write_bytes(HOSTILE[name]())
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     with pytest.raises(WeightsError, match=name):
         load(tmp_path / name)
     assert time.perf_counter() - start < 2.0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"weight_map": ' + "[" * 5000 + "]" * 5000 + "}", '{"weight_map": {' + '"a":"b",' * 600_000 + '"c":"d"}}'],
+    ids=["deep", "long"],
+)
+def test_an_index_that_would_take_far_more_memory_than_it_has_bytes_is_refused(tmp_path, text) -> None:
+    path = tmp_path / "m.safetensors.index.json"
+    path.write_text(text)
+    with pytest.raises(WeightsError, match="expected at most 1,024 objects and 524,288 tensors"):
+        load(path)
+
+
+def test_signs_within_the_names_of_an_index_do_not_count(tmp_path) -> None:
+    name = 'a["' + "[{,:" * 2000
+    save({name: np.ones(2)}, tmp_path / "a.safetensors")
+    (tmp_path / "m.safetensors.index.json").write_text(json.dumps({"weight_map": {name: "a.safetensors"}}))
+    assert list(load(tmp_path / "m.safetensors.index.json")) == [name]

@@ -9,6 +9,8 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 
+from docs._ext.latex import braced
+
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
@@ -29,4 +31,4 @@ def block(self: Any, node: nodes.Element) -> None:
 def mathml(latex: str, *, as_block: bool = False) -> str:
     """With a space between a function and an argument without parentheses: ln p, not lnp."""
     return re.sub(r"(<mo>&ApplyFunction;</mo>)(?!\s*(<mrow>\s*)?<mo)", r'\1<mspace width="0.17em"/>',
-                  tex2mathml(latex, as_block=as_block))  # fmt: skip
+                  tex2mathml(braced(latex), as_block=as_block))  # fmt: skip

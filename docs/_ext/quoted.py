@@ -1,18 +1,29 @@
-"""What pages quote: ``{{ NAME.number }}`` from committed tables, ``{{ theory.NAME }}`` from derivations.
+"""What pages quote: ``{{ NAME.number }}`` from committed tables, ``{{ theory.NAME }}`` from derivations, and shares.
 
 A name that does not exist is a warning of MyST, and so the end of the build.
 """
 
 from __future__ import annotations
 
+import re
+
 from analyses import _catalogue
-from docs._ext import derivations
+from docs._ext import benchmarks, derivations
 
 
 def substitutions() -> dict[str, dict[str, str]]:
     """Pieces of Markdown by the name of the analysis and their own."""
-    found = {name: _catalogue.quoted(name) for name in _catalogue.measured()}
-    return {**found, "theory": derivations.formulas(), "answers": {"list": answers()}}
+    found = {
+        name: {key: unbroken(text) for key, text in _catalogue.quoted(name).items()} for name in _catalogue.measured()
+    }
+    return {**found, "theory": derivations.formulas(), "shares": benchmarks.shares(), "answers": {"list": answers()}}
+
+
+def unbroken(text: str) -> str:
+    """With intervals in tables that do not break within their parentheses, however narrow the column."""
+    if not text.startswith("|"):
+        return text
+    return re.sub(r"\([^()|\n]* to [^()|\n]*\)", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 def answers() -> str:

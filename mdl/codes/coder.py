@@ -175,6 +175,13 @@ class Coder:
         return _leb128(len(lane)) + lane + words.rstrip(b"\0")
 
     @classmethod
+    def of_bits(cls, bits: Bits) -> Coder:
+        """A coder that reads a bit lane alone."""
+        coder = cls()
+        coder._lane = bits
+        return coder
+
+    @classmethod
     def from_bytes(cls, data: bytes | memoryview) -> Coder:
         """A coder that reads what ``to_bytes`` wrote; MessageError if it cannot have been."""
         size, start = _read_leb128(data)

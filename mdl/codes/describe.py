@@ -1,7 +1,7 @@
 """Priors, quantisers, likelihoods and codes as bits: what a decoder is told, each bit under the name it is charged to.
 
-A thing is its tag (which class, 5 bits) and then its fields: integers, reals, texts, tuples of reals, or further
-things. The format is append-only: a new class takes the next tag, none changes its own.
+A thing is its tag (which class of its role) and then its fields: integers, reals, texts, tuples of reals, or further
+things. The format is append-only: a new class takes the next tag of its role, none changes its own.
 """
 
 from __future__ import annotations
@@ -28,47 +28,26 @@ from mdl.quantize import Quantizer
 _NOTHING: Mapping[str, object] = types.MappingProxyType({})
 Described = list[tuple[str, Bits]]
 
-#: (role, class); tag = position. Append only.
-FAMILIES: tuple[tuple[str, type], ...] = (
-    ("prior", priors.Gaussian),
-    ("prior", priors.Laplace),
-    ("prior", priors.Logistic),
-    ("prior", priors.Cauchy),
-    ("prior", priors.StudentT),
-    ("prior", priors.GeneralizedGaussian),
-    ("prior", priors.Uniform),
-    ("prior", priors.SpikeAndSlab),
-    ("prior", priors.Mixture),
-    ("prior", priors.Hashed),
-    ("quantizer", quantize.UniformGrid),
-    ("quantizer", quantize.DeadZone),
-    ("quantizer", quantize.Codebook),
-    ("quantizer", quantize.FloatFormat),
-    ("code", discretized.Discretized),
-    ("code", integers.EliasGamma),
-    ("code", integers.EliasDelta),
-    ("code", integers.EliasOmega),
-    ("code", integers.LogStar),
-    ("code", integers.GolombRice),
-    ("code", integers.Fibonacci),
-    ("code", integers.Rational),
-    ("code", integers.Signed),
-    ("code", adaptive.Dirichlet),
-    ("code", adaptive.TwoLevel),
-    ("likelihood", likelihoods.Bernoulli),
-    ("likelihood", likelihoods.Categorical),
-    ("likelihood", likelihoods.Gaussian),
-    ("likelihood", likelihoods.Poisson),
-    ("quantizer", random.RandomTree),
-    ("quantizer", curved.CurvedGrid),
-    ("code", curved.ByStep),
-    ("quantizer", trellis.Trellis),
-    ("code", scaled.ScaledMatrix),
-)
-TAG_BITS = 6
+#: By role, the usual ones first: their tags are short. Append only.
+FAMILIES: Mapping[str, tuple[type, ...]] = {
+    "prior": (
+        priors.Gaussian, priors.Laplace, priors.StudentT, priors.SpikeAndSlab, priors.Mixture,
+        priors.GeneralizedGaussian, priors.Cauchy, priors.Logistic, priors.Uniform, priors.Hashed,
+    ),
+    "quantizer": (
+        quantize.UniformGrid, trellis.Trellis, curved.CurvedGrid, random.RandomTree, quantize.DeadZone,
+        quantize.Codebook, quantize.FloatFormat,
+    ),
+    "code": (
+        discretized.Discretized, integers.Signed, integers.EliasDelta, curved.ByStep, scaled.ScaledMatrix,
+        adaptive.Dirichlet, adaptive.TwoLevel, integers.EliasGamma, integers.EliasOmega, integers.LogStar,
+        integers.GolombRice, integers.Fibonacci, integers.Rational,
+    ),
+    "likelihood": (likelihoods.Bernoulli, likelihoods.Categorical, likelihoods.Gaussian, likelihoods.Poisson),
+}  # fmt: skip
 _MAX_DEPTH = 4
 _MAX_TUPLE = 1 << 16
-_TAGS = {family: (tag, role) for tag, (role, family) in enumerate(FAMILIES)}
+_TAGS = {family: (tag, role) for role, families in FAMILIES.items() for tag, family in enumerate(families)}
 _ROLES: dict[Any, str] = {Gaussian: "prior", Prior: "prior", Quantizer: "quantizer", Code: "code", IntegerCode: "code"}
 _CHARGED_TO = {"prior": "prior", "quantizer": "quantizer", "likelihood": "likelihood", "code": "support"}
 
@@ -88,7 +67,7 @@ def describe(thing: object, known: Collection[str] = (), depth: int = 0) -> Desc
         raise CodeError(f"{family.__name__}: expected it at most {_MAX_DEPTH} deep in other things, got {depth}")
     tag, role = _TAGS[family]
     part = _CHARGED_TO[role]
-    parts: Described = [("choice", fixed_bits(tag, TAG_BITS))]
+    parts: Described = [("choice", natural_bits(tag))]
     for name, kind in _fields(family):
         value = getattr(thing, name)
         if name in known:
@@ -109,10 +88,10 @@ def charged(thing: object) -> Iterator[tuple[str, float]]:
 
 def read(coder: Coder, role: str, known: Mapping[str, object] = _NOTHING, depth: int = 0) -> Any:
     """Read what ``describe`` wrote of a prior, quantizer, code or likelihood; MessageError if it is none."""
-    tag = bits_value(coder.pop_bits(TAG_BITS))
-    actual, family = FAMILIES[tag] if tag < len(FAMILIES) else ("unknown thing", object)
-    if actual != role or depth > _MAX_DEPTH:
-        raise MessageError(f"expected a {role}, got tag {tag} ({actual}) at depth {depth}")
+    tag, families = read_natural(coder), FAMILIES[role]
+    if tag >= len(families) or depth > _MAX_DEPTH:
+        raise MessageError(f"expected a {role}, got tag {tag} of {len(families)} at depth {depth}")
+    family: Any = families[tag]
     fields = {
         name: known[name]
         if name in known
@@ -121,6 +100,9 @@ def read(coder: Coder, role: str, known: Mapping[str, object] = _NOTHING, depth:
         else read(coder, _ROLES[field], known, depth + 1)
         for name, field in _fields(family)
     }
+    for name, field in _fields(family):
+        if field is IntegerCode and not isinstance(fields[name], IntegerCode):
+            raise MessageError(f"{family.__name__}: expected a code for integers, got {fields[name]}")
     try:
         return family(**fields)
     except (MdlError, OverflowError) as error:

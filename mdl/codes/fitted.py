@@ -31,6 +31,7 @@ def fit_scheme(
     quantizers: Mapping[str, Quantizer],
     prior: PriorLike,
     free: Mapping[str, UniformGrid] | None = None,
+    chosen: Mapping[str, Symbols] = types.MappingProxyType({}),
 ) -> Scheme:
     """The shortest scheme with these quantisers: one prior for all tensors that share a quantizer, or one a tensor.
 
@@ -44,12 +45,15 @@ def fit_scheme(
         Its open parameters are fitted to the quantised weights and rounded to the precision that is worth its bits.
     free
         Grids of the tensors that no penalty touches, coded by signed Elias delta, apart.
+    chosen
+        Symbols of tensors whose quantizer they were chosen for already.
     """
-    chosen = {
+    searches = {
         name: searched(quantizer, tensors[name], isinstance(prior, Scaled), name)
         for name, quantizer in quantizers.items()
-        if isinstance(prior, Scaled) or isinstance(quantizer, Trellis)
+        if name not in chosen and (isinstance(prior, Scaled) or isinstance(quantizer, Trellis))
     }
+    chosen = {**searches, **chosen}
     counts = {
         name: Histogram.of_symbols(chosen[name]) if name in chosen else Histogram.of(quantizer, tensors[name], name)
         for name, quantizer in quantizers.items()
@@ -130,10 +134,16 @@ def _fit(prior: Prior | Callable[[int, int], Code], quantizer: Quantizer, counte
 
 
 def _roundings(fitted: P, given: Prior) -> Iterator[P]:
-    """``fitted`` with its open reals to 1, 2, ... significant bits, where the family allows that, and as it is."""
+    """``fitted`` with its open reals to 1, 2, ... significant bits, where the family allows that, and as it is.
+
+    Further bits that are zero make the same prior, which comes once.
+    """
+    last = None
     for bits in range(1, 25):
         with contextlib.suppress(PriorError):
-            yield _rounded(fitted, given, bits)
+            candidate = _rounded(fitted, given, bits)
+            if candidate != last:
+                yield (last := candidate)
     yield fitted
 
 

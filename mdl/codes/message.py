@@ -50,7 +50,7 @@ _DTYPE_BITS = 4
 _MAX_DIMENSIONS = 32
 
 Shape = tuple[int, ...]
-Shapes = dict[str, tuple[np.dtype[Any], Shape]]
+Shapes = Mapping[str, tuple[np.dtype[Any], Shape]]
 Predict = Callable[[str, Mapping[str, Tensor]], ArrayLike]
 Inputs = Callable[[str, Mapping[str, Tensor], str], ArrayLike]
 
@@ -124,30 +124,48 @@ def write(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
     """
     coder = Coder() if data is None else Coder(bottom=data.fingerprint)
     spent: list[tuple[str, float]] = []
-
-    def charge(part: str, push: Callable[[], None]) -> None:
-        before = coder.size_bits
-        push()
-        spent.append((part, float(coder.size_bits - before)))
-
     if data is not None:
-        charge("data", lambda: data.labels.push(coder, data.symbols))
-    of_data = coder.fingerprint
-    for name, coding in list(scheme.codings.items())[::-1]:
-        charge(coding.part, lambda c=coding, n=name: c.write(coder, tensors[n], n))  # type: ignore[misc]
-    of_tensors = (coder.fingerprint - of_data) % 2**_CHECKSUM_BITS
+        bottom = coder.size_bits  # the fingerprint, which the header is charged for
+        data.labels.push(coder, data.symbols)
+        spent.append(("data", float(coder.size_bits - bottom)))
+    checksum, of_tensors = _push_tensors(coder, tensors, scheme)
     described = [
-        (HEADER, _header_bits({name: tensors[name] for name in scheme.codings}, data is not None)),
-        (HEADER, fixed_bits(of_tensors, _CHECKSUM_BITS)),
+        (HEADER, _header_bits(_shapes(tensors, scheme), data is not None)),
+        (HEADER, checksum),
         *scheme.description(),
         *(data.description() if data is not None else []),
     ]
     coder.push_bits(np.concatenate([bits for _, bits in described]))
     body = coder.to_bytes()
     message = MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "little") + body
-    parts = [(part, float(bits.size)) for part, bits in described] + spent[::-1]
-    rest = 8 * len(message) - math.fsum(bits for _, bits in parts)
-    return message, CodeLength.from_bits([*parts, (HEADER, rest)], realised=True)
+    return message, _realised(message, described, [*of_tensors, *spent])
+
+
+def write_part(tensors: Mapping[str, Tensor], scheme: Scheme) -> tuple[bytes, CodeLength]:
+    """Tensors for a reader who has been told their names, types and shapes; ``parse_part`` reads them."""
+    coder = Coder()
+    checksum, spent = _push_tensors(coder, tensors, scheme)
+    described = [(HEADER, checksum), *scheme.description()]
+    coder.push_bits(np.concatenate([bits for _, bits in described]))
+    part = coder.to_bytes()
+    return part, _realised(part, described, spent)
+
+
+def _push_tensors(coder: Coder, tensors: Mapping[str, Tensor], scheme: Scheme) -> tuple[Bits, list[tuple[str, float]]]:
+    """The checksum of the tables, and what every tensor took, in reading order."""
+    before, spent = coder.fingerprint, []
+    for name, coding in list(scheme.codings.items())[::-1]:
+        size = coder.size_bits
+        coding.write(coder, tensors[name], name)
+        spent.append((coding.part, float(coder.size_bits - size)))
+    return fixed_bits((coder.fingerprint - before) % 2**_CHECKSUM_BITS, _CHECKSUM_BITS), spent[::-1]
+
+
+def _realised(written: bytes, described: Described, spent: list[tuple[str, float]]) -> CodeLength:
+    """The size of what was written, part by part; what is left is framing."""
+    parts = [(part, float(bits.size)) for part, bits in described] + spent
+    rest = 8 * len(written) - math.fsum(bits for _, bits in parts)
+    return CodeLength.from_bits([*parts, (HEADER, rest)], realised=True)
 
 
 def ideal(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None = None) -> CodeLength:
@@ -162,21 +180,35 @@ def ideal(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None =
 
 def header_length(tensors: Mapping[str, Tensor], scheme: Scheme, data: DataPart | None = None) -> CodeLength:
     """Length of what both sides share: framing, checksums, names, shapes, architecture."""
-    bits = _header_bits({name: tensors[name] for name in scheme.codings}, data is not None).size + _CHECKSUM_BITS
+    bits = _header_bits(_shapes(tensors, scheme), data is not None).size + _CHECKSUM_BITS
     if data is not None:
         bits += _CHECKSUM_BITS + 1 + sum(b.size for part, b in data.description() if part == HEADER)
     return CodeLength.from_bits({HEADER: 8 * (_FRAME + 1) + bits})
 
 
-def _header_bits(tensors: Mapping[str, Tensor], has_data: bool) -> Bits:
-    bits = [fixed_bits(int(has_data), 1), natural_bits(len(tensors))]
-    for name, tensor in tensors.items():
-        if tensor.dtype not in DTYPES:
-            raise WeightsError(f"tensor {name!r}: dtype {tensor.dtype} has no tag in the format")
-        if tensor.ndim > _MAX_DIMENSIONS or not name or "\0" in name:
+def ideal_part(tensors: Mapping[str, Tensor], scheme: Scheme) -> CodeLength:
+    """The ideal length of what ``write_part`` writes."""
+    return scheme.length(tensors) + CodeLength.from_bits({HEADER: _CHECKSUM_BITS + 8})
+
+
+def _shapes(tensors: Mapping[str, Tensor], scheme: Scheme) -> Shapes:
+    return {name: (tensors[name].dtype, tensors[name].shape) for name in scheme.codings}
+
+
+def _header_bits(shapes: Shapes, has_data: bool) -> Bits:
+    return np.concatenate([fixed_bits(int(has_data), 1), shapes_bits(shapes)])
+
+
+def shapes_bits(shapes: Shapes) -> Bits:
+    """Number, names, types and shapes of tensors; WeightsError if one has no place in the format."""
+    bits = [natural_bits(len(shapes))]
+    for name, (dtype, shape) in shapes.items():
+        if dtype not in DTYPES:
+            raise WeightsError(f"tensor {name!r}: dtype {dtype} has no tag in the format")
+        if len(shape) > _MAX_DIMENSIONS or not name or "\0" in name:
             raise WeightsError(f"tensor {name!r}: expected a name and at most {_MAX_DIMENSIONS} dimensions")
-        bits += [text_bits(name), fixed_bits(DTYPES.index(tensor.dtype), _DTYPE_BITS)]
-        bits += [natural_bits(extent) for extent in (tensor.ndim, *tensor.shape)]
+        bits += [text_bits(name), fixed_bits(DTYPES.index(dtype), _DTYPE_BITS)]
+        bits += [natural_bits(extent) for extent in (len(shape), *shape)]
     return np.concatenate(bits)
 
 
@@ -204,17 +236,16 @@ def parse(
     PlatformError
         If this platform computes other probabilities than the writer did.
     """
-    limit = _room_for(data) if max_weights is None else max_weights
+    limit = room_for(len(data)) if max_weights is None else max_weights
     coder = Coder.from_bytes(_unframed(bytes(data)))
     has_data = bool(coder.pop_bits(1)[0])
-    shapes = _read_header(coder, limit)
+    shapes = read_shapes(coder, limit)
     of_tensors = bits_value(coder.pop_bits(_CHECKSUM_BITS))
     scheme = Scheme.read(coder, list(shapes))
     about = _DataHeader.read(coder) if has_data else None
     with np.errstate(all="ignore"):  # parameters that no writer chooses overflow; what comes of it is checked
         tensors = _read_tensors(coder, scheme, shapes, _of_layer(about, inputs))
-        if coder.fingerprint != of_tensors:
-            raise PlatformError("the weights' probability tables differ from the writer's: another arithmetic")
+        _check_tables(coder, of_tensors)
         if about is None:
             _check_end(coder.finished)
             return Message(tensors)
@@ -222,19 +253,31 @@ def parse(
     return Message(tensors, about.architecture, about.likelihood, labels)
 
 
-def _room_for(data: bytes) -> int:
-    """How many weights a message may make unless its reader allows more: a wrong one must not fill the memory."""
-    return (1 << 21) + 8192 * len(data)
+def parse_part(data: bytes, shapes: Shapes) -> dict[str, Tensor]:
+    """Read what ``write_part`` wrote of tensors of these types and shapes; errors as of ``parse``."""
+    coder = Coder.from_bytes(data)
+    of_tensors = bits_value(coder.pop_bits(_CHECKSUM_BITS))
+    scheme = Scheme.read(coder, list(shapes))
+    with np.errstate(all="ignore"):
+        tensors = _read_tensors(coder, scheme, shapes, _of_layer(None, None))
+        _check_tables(coder, of_tensors)
+    _check_end(coder.finished)
+    return tensors
+
+
+def room_for(size: int) -> int:
+    """How many weights so many bytes may make unless their reader allows more: they must not fill the memory."""
+    return (1 << 21) + 8192 * size
+
+
+def _check_tables(coder: Coder, of_tensors: int) -> None:
+    if coder.fingerprint != of_tensors:
+        raise PlatformError("the weights' probability tables differ from the writer's: another arithmetic")
 
 
 def _room(shape: Shape) -> int:
     """Entries of a tensor; of one without any, as if its extents of 0 were 1, since arrays have limits there too."""
     return math.prod(extent or 1 for extent in shape)
-
-
-def _check_count(count: int, limit: int, error: type[MdlError]) -> None:
-    if count > limit:
-        raise error(f"the message would make {count} weights, more than the {limit} allowed (see max_weights)")
 
 
 def _of_layer(about: _DataHeader | None, inputs: Inputs | None) -> Callable[[Mapping[str, Tensor], str], ArrayLike]:
@@ -258,6 +301,8 @@ def _read_tensors(
             quantizer: Any = coding.quantizer
             if isinstance(quantizer, Shaped):
                 coding = ShapedCoding.of(coding, np.asarray(inputs(tensors, name), np.float64), shape)
+            elif not hasattr(coding.code, "pop"):
+                raise MessageError(f"tensor {name!r}: {coding.code} codes no weights on {quantizer}")
             tensors[name] = coding.read(coder, dtype, shape, name)
         except MessageError:
             raise
@@ -282,8 +327,9 @@ def _unframed(data: bytes) -> memoryview:
     return body
 
 
-def _read_header(coder: Coder, limit: int) -> Shapes:
-    shapes: Shapes = {}
+def read_shapes(coder: Coder, limit: int) -> Shapes:
+    """Read what ``shapes_bits`` wrote; MessageError if the tensors would have more than ``limit`` entries."""
+    shapes: dict[str, tuple[np.dtype[Any], Shape]] = {}
     count = read_natural(coder)
     if count > coder.bits_left:
         raise MessageError(f"expected the names of {count} tensors, but the message is too short for them")
@@ -296,7 +342,9 @@ def _read_header(coder: Coder, limit: int) -> Shapes:
         if tag >= len(DTYPES) or dimensions > _MAX_DIMENSIONS:
             raise MessageError(f"tensor {name!r}: impossible dtype tag {tag} or {dimensions} dimensions")
         shapes[name] = DTYPES[tag], tuple(read_natural(coder) for _ in range(dimensions))
-    _check_count(sum(_room(shape) for _, shape in shapes.values()), limit, MessageError)
+    count = sum(_room(shape) for _, shape in shapes.values())
+    if count > limit:
+        raise MessageError(f"the message would make {count} weights, more than the {limit} allowed (see max_weights)")
     return shapes
 
 

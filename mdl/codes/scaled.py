@@ -33,6 +33,7 @@ _NARROWEST = 1e-100  # cell, and 1 over the widest: squares of weights are numbe
 _SPREADS = 16  # standard deviations of exponents that can be told, half an octave apart
 _SHAPE_BITS = 4  # significant, of a fitted shape
 _SAMPLE = 1 << 12  # weights that a shape is fitted to: it is told in so few bits
+_NARROW = 0.25  # of the scale: cells across which a density hardly bends
 _PITCHES = (1, 2, 4)  # exponents are told in multiples of one of these
 _FARTHEST = _RANGE - _PITCHES[-1]  # from 0, of an exponent before it is rounded to its pitch
 
@@ -151,7 +152,11 @@ class ScaledMatrix:
         row, column = np.divmod(some, self.columns)
         scale = 2.0 ** ((axes[0].exponents[row] + axes[1].exponents[column]) / OCTAVE)
         lower, upper = self.quantizer.cell(symbols[some])
-        return 0.5 * (lower + upper) / scale, None, (upper - lower) / scale
+        w, width = 0.5 * (lower + upper) / scale, (upper - lower) / scale
+        narrow = width < _NARROW
+        if 2 * np.count_nonzero(narrow) > narrow.size:  # the density itself will do, which is much faster
+            return w[narrow], None, np.zeros(1)
+        return w, None, width
 
     def entries(self, symbols: Symbols) -> int:
         """Of the tables that these symbols need."""

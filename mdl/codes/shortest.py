@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from mdl.codes.adaptive import KT
-from mdl.codes.coder import MAX_LEVELS
+from mdl.codes.coder import MAX_LEVELS, Symbols
 from mdl.codes.fitted import fit_counts, searched
 from mdl.codes.scaled import Scaled
 from mdl.codes.scheme import INTEGER_CODING, Coding, Histogram, PriorLike, Scheme, Tensor
@@ -56,14 +57,23 @@ class Shortest:
         if not self.priors:
             raise PriorError("Shortest: expected some priors, got none")
 
-    def scheme(self, tensors: Mapping[str, Tensor], quantizers: Mapping[str, Quantizer]) -> Scheme:
-        """The coding of every tensor; ``quantizers`` has one for each tensor of floats."""
+    def scheme(
+        self,
+        tensors: Mapping[str, Tensor],
+        quantizers: Mapping[str, Quantizer],
+        chosen: Mapping[str, Symbols] = types.MappingProxyType({}),
+    ) -> Scheme:
+        """The coding of every tensor: ``quantizers`` has one for each of floats, ``chosen`` known symbols."""
         return Scheme({
-            name: self._coding(name, tensor, quantizers[name]) if name in quantizers else INTEGER_CODING
+            name: self._coding(name, tensor, quantizers[name], chosen.get(name))
+            if name in quantizers
+            else INTEGER_CODING
             for name, tensor in tensors.items()
         })  # fmt: skip
 
-    def _coding(self, name: str, tensor: Tensor, quantizer: Quantizer) -> Coding:
+    def _coding(self, name: str, tensor: Tensor, quantizer: Quantizer, chosen: Symbols | None) -> Coding:
+        if chosen is not None:
+            return self._under_shortest(name, tensor, quantizer, chosen)
         best = [self._shortest(name, tensor, grid) for grid in _alternatives(quantizer, tensor)]
         if not isinstance(quantizer, Trellis):
             return best[0]
@@ -72,7 +82,9 @@ class Shortest:
 
     def _shortest(self, name: str, tensor: Tensor, grid: Quantizer) -> Coding:
         by_line = any(isinstance(prior, Scaled) for prior in self.priors)
-        symbols = searched(grid, tensor, by_line, name)
+        return self._under_shortest(name, tensor, grid, searched(grid, tensor, by_line, name))
+
+    def _under_shortest(self, name: str, tensor: Tensor, grid: Quantizer, symbols: Symbols) -> Coding:
         counted = Histogram.of_symbols(symbols)
         narrow = counted.ends[1] - counted.ends[0] < MAX_LEVELS
         usable = [prior for prior in self.priors if narrow or prior is not KT] or self.priors

@@ -4,12 +4,13 @@ What is fixed is the inputs, the targets, the likelihood and the free tensors (b
 one forward and a few backward passes, chunk by chunk over the examples, so that no Jacobian is ever held.
 """
 
+from mdl.curvature.calibration import Calibration, calibrate
 from mdl.curvature.expected import Curved, Slopes, expected_curvature, expected_nats
 from mdl.curvature.links import Link, link
 from mdl.curvature.modes import mode
 from mdl.curvature.objective import MAX_DENSE, Objective, layer_inputs
 
 __all__ = [
-    "MAX_DENSE", "Curved", "Link", "Objective", "Slopes", "expected_curvature", "expected_nats", "layer_inputs", "link",
-    "mode",
+    "MAX_DENSE", "Calibration", "Curved", "Link", "Objective", "Slopes", "calibrate", "expected_curvature",
+    "expected_nats", "layer_inputs", "link", "mode",
 ]  # fmt: skip

@@ -61,7 +61,8 @@ def expected_nats(
 
     Examples
     --------
-    >>> from mdl.models import FeedForward, likelihoods
+    >>> from mdl import likelihoods
+    >>> from mdl.models import FeedForward
     >>> model = FeedForward({"layers.0.weight": [[0.0]], "layers.0.bias": [0.0]}, likelihoods.Gaussian(1.0, scale=1.0))
     >>> objective = Objective(model, [[1.0]], [0])
     >>> at = expected_nats(objective, np.zeros(1), np.ones(1), np.zeros((1, 0)))  # E w²/2 is 1/2

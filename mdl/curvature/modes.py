@@ -41,7 +41,8 @@ def mode(objective: Objective, precision: ArrayLike, loc: ArrayLike = 0.0, start
 
     Examples
     --------
-    >>> from mdl.models import FeedForward, likelihoods
+    >>> from mdl import likelihoods
+    >>> from mdl.models import FeedForward
     >>> model = FeedForward({"layers.0.weight": [[0.0]], "layers.0.bias": [0.0]}, likelihoods.Gaussian(0.5, scale=1.0))
     >>> mode(Objective(model, [[1.0], [2.0]], [1.0, 2.0]), precision=5.0)  # xᵀy / (xᵀx + 5)
     array([0.5])

@@ -122,7 +122,7 @@ class Objective:
         for name, value in {"model": self.model.with_likelihood(fitted), "X": X, "targets": targets}.items():
             object.__setattr__(self, name, value)
         link(fitted)  # refuses what has no such form
-        expected = given.classes if isinstance(given, likelihoods.Categorical) else 1
+        expected = given.count if isinstance(given, likelihoods.Categorical) else 1
         if self.outputs != expected:
             raise DataError(f"{type(given).__name__}: expected a network of {expected} outputs, got {self.outputs}")
 

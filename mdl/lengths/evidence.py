@@ -18,7 +18,7 @@ from mdl.curvature import MAX_DENSE, Objective, mode
 from mdl.errors import DataError, MdlError, PriorError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
-from mdl.models import Model, checked_inputs
+from mdl.models import Model, checked_inputs, shared
 from mdl.priors import Gaussian
 from mdl.trials import with_coded_free
 
@@ -103,6 +103,7 @@ def evidence(
         raise PriorError(f"evidence: expected a Gaussian prior, got {type(prior).__name__}")
     if curvature not in ("auto", "full", "kronecker", "diagonal"):
         raise MdlError(f"curvature: expected auto, full, kronecker or diagonal, got {curvature!r}")
+    model, X = shared(model, X)
     rounded, told = with_coded_free(model, X, y)
     objective = Objective(rounded, np.asarray(X), np.asarray(y))
     at = _evidence_of(objective, prior.loc, curvature)

@@ -26,7 +26,7 @@ from mdl.curvature import MAX_DENSE, Objective
 from mdl.errors import CodeError, MdlError, PriorError, QuantizationError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
-from mdl.models import FeedForward, Model, inputs_of_layer
+from mdl.models import FeedForward, Model, inputs_of_layer, shared
 from mdl.priors import Gaussian
 from mdl.quantize import UniformGrid
 from mdl.trials import Found, Trials
@@ -105,6 +105,7 @@ def encode_lattice(model: Model, X: ArrayLike, y: ArrayLike, prior: Gaussian = G
 
 def shortest(model: Model, X: ArrayLike, y: ArrayLike, prior: Gaussian = Gaussian()) -> Found:  # noqa: B008
     """The message, its layers chosen one after another; the best plain grid's where that is shorter."""
+    model, X = shared(model, X)
     if not isinstance(model, FeedForward) or any(tensor.dtype.kind in "biu" for tensor in model.weights.values()):
         raise MdlError("lattice: expected a feed-forward network with weights of floats")
     if not isinstance(prior, Gaussian):

@@ -23,7 +23,7 @@ from mdl.curvature import Objective, mode
 from mdl.errors import DataError, MdlError, PriorError
 from mdl.length import CodeLength
 from mdl.masses import Array
-from mdl.models import FeedForward, Model, checked_inputs
+from mdl.models import FeedForward, Model, checked_inputs, shared
 from mdl.priors import Gaussian
 from mdl.trials import with_coded_free
 
@@ -99,6 +99,7 @@ def lnml(model: Model, X: ArrayLike, y: ArrayLike, prior: Gaussian = Gaussian())
     """
     if not isinstance(prior, Gaussian):
         raise PriorError(f"lnml: expected a Gaussian prior, got {type(prior).__name__}")
+    model, X = shared(model, X)
     rounded, told = with_coded_free(model, X, y)
     problem = _Problem(Objective(rounded, np.asarray(X), np.asarray(y)), prior.loc)
     closed = prior if prior.scale is not None else _shortest(problem, prior)
@@ -180,7 +181,7 @@ class _Problem:
             return Terms(penalty, complexity, data + len(self.objective.X) * density)
         bend, times = 0.25, 1
         if isinstance(likelihood, likelihoods.Categorical):
-            bend, times = 0.5, likelihood.classes - 1
+            bend, times = 0.5, likelihood.count - 1
         complexity = 0.5 * times * np.log1p(bend * self.ridge.squares * scales[:, None] ** 2).sum(axis=1)
         penalty, data = np.empty(scales.size), np.empty(scales.size)
         w = self.objective.vector

@@ -16,7 +16,7 @@ from mdl.curvature import Objective
 from mdl.errors import MdlError, PriorError
 from mdl.length import CodeLength
 from mdl.masses import Array
-from mdl.models import Model
+from mdl.models import Model, shared
 from mdl.priors import Gaussian
 from mdl.trials import with_coded_free
 
@@ -90,6 +90,7 @@ def mml(
         raise PriorError(f"mml: expected a Gaussian prior, got {type(prior).__name__}")
     if curvature not in ("posterior", "fisher"):
         raise MdlError(f"curvature: expected posterior or fisher, got {curvature!r}")
+    model, X = shared(model, X)
     rounded, told = with_coded_free(model, X, y)
     objective = Objective(rounded, np.asarray(X), np.asarray(y))
     w, d = objective.vector - prior.loc, objective.size

@@ -26,7 +26,7 @@ from mdl.curvature.objective import outer_sum
 from mdl.errors import MdlError, PriorError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
-from mdl.models import FeedForward, Model
+from mdl.models import FeedForward, Model, shared
 from mdl.priors import Gaussian
 from mdl.trials import Found, Trials
 from mdl.weights import Weights
@@ -128,6 +128,7 @@ def shortest(
     """The shortest of the messages with a few budgets."""
     if not isinstance(prior, Gaussian) or prior.loc != 0.0:
         raise PriorError(f"relative_entropy: expected a Gaussian prior at 0, got {prior}")
+    model, X = shared(model, X)
     if not isinstance(model, FeedForward) or model.depth != 1:
         raise MdlError("relative_entropy: expected a feed-forward network without hidden layers")
     trials = Trials(model, X, y)

@@ -20,7 +20,7 @@ from mdl.curvature.posterior import Covariance, Gauss, Search, prior_of
 from mdl.errors import MdlError, PriorError
 from mdl.length import CodeLength
 from mdl.masses import Array
-from mdl.models import FeedForward, Model
+from mdl.models import FeedForward, Model, shared
 from mdl.priors import Gaussian, Mixture
 from mdl.trials import with_coded_free
 
@@ -183,6 +183,7 @@ def variational_posterior(
     ((1,), (1, 1), 0.0)
     """
     _check(prior, covariance, rank, samples)
+    model, X = shared(model, X)
     rounded, told = with_coded_free(model, X, y)
     objective = Objective(rounded, np.asarray(X), np.asarray(y))
 

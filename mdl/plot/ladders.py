@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mdl.plot.lines import styled
 from mdl.plot.style import COLOURS, MARKERS, STYLE, TITLES, own_axes
 
 if TYPE_CHECKING:
@@ -56,9 +57,12 @@ def plot_ladder(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return axes
 
 
+@styled()
 def compare(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """The table of :func:`mdl.compare` as stacked bars of parts, best on top."""
-    axes = own_axes(ax)
+    from matplotlib.ticker import EngFormatter
+
+    axes = own_axes(ax, (4.2, 1.2 + 0.3 * len(table)))
     parts = [name for name in table.columns if name.endswith("_bits") and name not in ("total_bits", "difference_bits")]
     rows = table[::-1]
     left = [0.0] * len(rows)
@@ -68,5 +72,7 @@ def compare(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
                   label=part.removesuffix("_bits"), edgecolor="white", linewidth=0.5)  # fmt: skip
         left = [a + b for a, b in zip(left, widths, strict=True)]
     axes.set_xlabel("bits, header left out")
-    axes.legend(loc="lower right")
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0.0)
     return axes

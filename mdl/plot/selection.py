@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mdl.plot.lines import styled
 from mdl.plot.style import COLOURS, MARKERS, STYLE, own_axes
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def plot_excess(summary: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def ranks_figure(ranks: pd.Series, difference: float, ax: Axes | None = None) -> Figure:
+@styled()
+def plot_ranks(ranks: pd.Series, difference: float, ax: Axes | None = None) -> Axes:
     """Mean rank of each chooser over problems, the least first, and the difference that could be chance.
 
     Parameters
@@ -70,21 +72,17 @@ def ranks_figure(ranks: pd.Series, difference: float, ax: Axes | None = None) ->
     difference
         The critical difference between two of them.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     ordered = ranks.sort_values()
-    with mpl.rc_context(STYLE):
-        axes = ax or Figure(figsize=(4.6, 0.17 * len(ordered) + 0.8), layout="constrained").subplots()
-        axes.plot(ordered, range(len(ordered)), MARKERS[0], markersize=3.5, color=COLOURS[0])
-        best = float(ordered.iloc[0])
-        axes.axvspan(best, best + difference, color=COLOURS[1], alpha=0.15, linewidth=0.0,
-                     label="not told from the first (Nemenyi, 5 %)")  # fmt: skip
-        axes.set_yticks(range(len(ordered)), list(ordered.index))
-        axes.invert_yaxis()
-        axes.set_xlabel("mean rank of held-out bits over problems")
-        axes.legend(loc="upper right")
-    return axes.figure  # type: ignore[return-value]
+    axes = own_axes(ax, (4.6, 0.17 * len(ordered) + 0.8))
+    axes.plot(ordered, range(len(ordered)), MARKERS[0], markersize=3.5, color=COLOURS[0])
+    best = float(ordered.iloc[0])
+    axes.axvspan(best, best + difference, color=COLOURS[1], alpha=0.15, linewidth=0.0,
+                 label="not told from the first (Nemenyi, 5 %)")  # fmt: skip
+    axes.set_yticks(range(len(ordered)), list(ordered.index))
+    axes.invert_yaxis()
+    axes.set_xlabel("mean rank of held-out bits over problems")
+    axes.legend(loc="upper right")
+    return axes
 
 
 def choices_figure(table: pd.DataFrame, selectors: Sequence[str]) -> Figure:

@@ -60,13 +60,25 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 TITLES = {"logistic": "logistic regression", "ridge": "ridge regression"}
 
 
-def own_axes(ax: Axes | None) -> Axes:
-    """Those that were given, or those of a new figure."""
+def own_axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
+    """Those that were given, or those of a new figure of so many inches."""
     if ax is not None:
         return ax
     from matplotlib.figure import Figure
 
-    return Figure(layout="constrained").subplots()
+    return Figure(figsize=size, layout="constrained").subplots()
+
+
+def plain(text: object) -> str:
+    r"""A name from outside as a figure can show it: ASCII, the rest as escapes, and no formula.
+
+    Examples
+    --------
+    >>> plain("w\u03bb$x$")
+    'w\\u03bb\\$x\\$'
+    """
+    said = str(text).encode("ascii", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in said).replace("$", r"\$")
 
 
 def save_figure(figure: Figure, path: str | Path) -> tuple[Path, Path]:

@@ -5,9 +5,9 @@ The peer is run by the interpreter that MDL_NNCODEC_PYTHON names; make_nncodec_e
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
-import math
 import os
 import subprocess
 from pathlib import Path
@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 
 import mdl
-from mdl.trellis import SQUARED_ERROR
+from mdl import rates
 from tests.benchmarks import models
 
 HERE = Path(__file__).parent
 QPS = (-36, -32, -28, -24, -20, -16)
 NNCODEC = os.environ.get("MDL_NNCODEC_PYTHON")
 ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-CLOSE = 0.01  # of the peer's error, at most so far below it
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +39,17 @@ def model(request, folder):
         path = models.saved(request.param, folder)
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("make data installs it")
-    command = [NNCODEC, HERE / "nncodec_peer.py", path, "1", *map(str, QPS)]
+    command = [NNCODEC, HERE / "nncodec_peer.py", path, "1", "--", *map(str, QPS)]
     done = subprocess.run(command, env=os.environ | ONE_CORE, stdout=subprocess.PIPE, text=True, check=True)
     return request.param, mdl.load(path), {row["qp"]: row for row in json.loads(done.stdout)}
 
 
 def _at_error(weights, states, mse):
-    """The message with an error of at most ``mse``, and hardly less, as bytes; and what it decodes to."""
-    step = math.sqrt(mse / SQUARED_ERROR)
-    for _ in range(12):
-        data = mdl.encode(weights, mdl.Shortest(), mdl.Trellis(step, states))
-        decoded = mdl.decode(data)
-        error = sum(np.square(decoded[k] - v.astype(np.float64)).sum() for k, v in weights.items()) / weights.count
-        if (1.0 - CLOSE) * mse <= error <= mse:
-            break
-        step *= math.sqrt((1.0 - 0.3 * CLOSE) * mse / error)
+    """The message with an error of at most ``mse``, and hardly less, as bytes; and the error of what it decodes to."""
+    grid = rates.for_error(weights, mse, mdl.Shortest(), functools.partial(mdl.Trellis, states=states))
+    data = mdl.encode(weights, mdl.Shortest(), grid)
+    decoded = mdl.decode(data)
+    error = sum(np.square(decoded[k] - v.astype(np.float64)).sum() for k, v in weights.items()) / weights.count
     return data, error
 
 

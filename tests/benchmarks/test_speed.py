@@ -5,6 +5,7 @@ The peer is run by the interpreter that MDL_NNCODEC_PYTHON names; make_nncodec_e
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -17,12 +18,13 @@ import numpy as np
 import pytest
 
 import mdl
-from mdl import priors
+from mdl import priors, rates
 
 HERE = Path(__file__).parent
 ROUNDS = 9  # the least of so many times, on both sides: a busy machine only adds
 QPS = (-36, -28, -20)
 STEPS = (2.0**-8.2, 2.0**-6.2, 2.0**-4.4)  # of about the same errors
+NARROW = functools.partial(mdl.DeadZone, rounding=0.45)
 ENCODE_TIMES, DECODE_TIMES = 10.0, 3.0  # as fast as nncodec at equal error
 WEIGHTS_PER_SECOND = 20e6
 MEMORY_TIMES = 3.0  # the checkpoint
@@ -38,9 +40,19 @@ def tensors(weights):
 
 @pytest.fixture(scope="module")
 def peers(checkpoint):
+    return _peers(checkpoint, ROUNDS)
+
+
+@pytest.fixture(scope="module")
+def plain_peers(checkpoint):
+    """The same without dependent quantisation."""
+    return _peers(checkpoint, 1, "--plain")
+
+
+def _peers(checkpoint, rounds, *options):
     if NNCODEC is None:
         pytest.skip("MDL_NNCODEC_PYTHON names no interpreter with nncodec")
-    command = [NNCODEC, HERE / "nncodec_peer.py", checkpoint, str(ROUNDS), *map(str, QPS)]
+    command = [NNCODEC, HERE / "nncodec_peer.py", checkpoint, str(rounds), *options, "--", *map(str, QPS)]
     done = subprocess.run(command, env=os.environ | ONE_CORE, stdout=subprocess.PIPE, text=True, check=True)
     return {row["qp"]: row for row in json.loads(done.stdout)}
 
@@ -91,6 +103,24 @@ def test_nncodec(benchmark, record, tensors, peers, qp):
     record(coder="mdl gaussian", step=step, **ours, encode_times=encode_times, decode_times=decode_times)
     record(coder=f"nncodec qp {qp}", step="", **theirs)
     assert mse <= peer["mse"]
+    assert encode_times >= ENCODE_TIMES
+    assert decode_times >= DECODE_TIMES
+
+
+@pytest.mark.parametrize("qp", QPS)
+def test_no_more_bits_than_without_dependent_quantisation(benchmark, record, tensors, peers, plain_peers, qp):
+    """On a uniform grid or on one with a dead zone, whichever is shorter: both are as fast, which is seen as well."""
+    peer, plain, count = peers[qp], plain_peers[qp], _count(tensors)
+    grids = [rates.for_error(tensors, plain["mse"], grid=grid) for grid in (mdl.UniformGrid, NARROW)]
+    written = [_timed(functools.partial(mdl.encode, tensors, step=grid), 3) for grid in grids]
+    encode_s, data = min(written, key=lambda timed: len(timed[1]))
+    decoded = benchmark.pedantic(mdl.decode, (data,), rounds=ROUNDS)
+    ours, theirs, mse = 8 * len(data) / count, plain["bits"] / count, _mse(tensors, decoded)
+    encode_times, decode_times = peer["encode_s"] / encode_s, peer["decode_s"] / benchmark.stats.stats.min
+    record(qp=qp, bits_per_weight=ours, nncodec_plain_bits=theirs, mse=mse, encode_s=encode_s,
+           nncodec_plain_encode_s=plain["encode_s"], encode_times=encode_times, decode_times=decode_times)  # fmt: skip
+    assert mse <= plain["mse"]
+    assert ours <= theirs
     assert encode_times >= ENCODE_TIMES
     assert decode_times >= DECODE_TIMES
 

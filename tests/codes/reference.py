@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 TOTAL = 1 << 24
-TAG_BITS = 6
 DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64", "int32", "int16",
           "int8", "uint64", "uint32", "uint16", "uint8", "bool")  # fmt: skip
-GAUSSIAN, LAPLACE, UNIFORM_GRID, DISCRETIZED, ELIAS_DELTA, SIGNED, DIRICHLET, BERNOULLI = 0, 1, 10, 14, 16, 22, 23, 25
-TRELLIS, SCALED_MATRIX = 32, 33
+GAUSSIAN, LAPLACE = 0, 1
+UNIFORM_GRID, TRELLIS = 0, 1
+DISCRETIZED, SIGNED, ELIAS_DELTA, SCALED_MATRIX, DIRICHLET = 0, 1, 2, 4, 5
+BERNOULLI = 0
 CHECKS = {4: (0o5, 0o2), 8: (0o13, 0o4), 16: (0o23, 0o4), 32: (0o45, 0o10), 64: (0o103, 0o24), 128: (0o235, 0o126),
           256: (0o515, 0o362)}  # fmt: skip
 
@@ -288,9 +289,9 @@ def signed_delta(reader: Reader, count: int) -> list[int]:
 
 
 def read_code(reader: Reader, grid: Grid | None) -> Read:
-    tag = reader.number(TAG_BITS)
+    tag = reader.natural()
     if tag in (DISCRETIZED, SCALED_MATRIX):
-        mass = {GAUSSIAN: gaussian_mass, LAPLACE: laplace_mass}[reader.number(TAG_BITS)]
+        mass = {GAUSSIAN: gaussian_mass, LAPLACE: laplace_mass}[reader.natural()]
         scale, loc = reader.real(), reader.real()
         assert grid is not None
         if tag == SCALED_MATRIX:
@@ -299,12 +300,12 @@ def read_code(reader: Reader, grid: Grid | None) -> Read:
     if tag == DIRICHLET:
         return dirichlet(reader.integer(), reader.integer(), reader.real())
     assert tag == SIGNED
-    assert reader.number(TAG_BITS) == ELIAS_DELTA
+    assert reader.natural() == ELIAS_DELTA
     return signed_delta
 
 
 def read_grid(reader: Reader) -> Grid:
-    tag = reader.number(TAG_BITS)
+    tag = reader.natural()
     if tag == TRELLIS:
         return Grid(reader.real(), reader.integer())
     assert tag == UNIFORM_GRID
@@ -337,26 +338,36 @@ def read_labels(reader: Reader, logits: list[float]) -> list[int]:
     return [reader.symbol(row) for row in rows]
 
 
+def read_shapes(reader: Reader) -> list[tuple[str, str, tuple[int, ...]]]:
+    shapes = []
+    for _ in range(reader.natural()):
+        name, dtype = reader.text(), DTYPES[reader.number(4)]
+        shapes.append((name, dtype, tuple(reader.natural() for _ in range(reader.natural()))))
+    return shapes
+
+
+def read_tensors(reader: Reader, headers: Any, scheme: Any) -> dict[str, Tensor]:
+    tensors = {}
+    for (name, dtype, shape), (grid, code) in zip(headers, scheme, strict=True):
+        symbols: list[Any] = code(reader, math.prod(shape))
+        tensors[name] = Tensor(dtype, shape, symbols if grid is None else grid.weights(symbols))
+    return tensors
+
+
 def decode(message: bytes, predict: Predict | None = None) -> tuple[dict[str, Tensor], list[int]]:
     """Tensors, and labels if there are any."""
     assert message[:5] == b"\x93MDL\x01"
     assert int.from_bytes(message[5:9], "little") == zlib.crc32(message[9:])
     reader = Reader(message[9:])
     has_data = reader.number(1)
-    headers = []
-    for _ in range(reader.natural()):
-        name, dtype = reader.text(), DTYPES[reader.number(4)]
-        headers.append((name, dtype, tuple(reader.natural() for _ in range(reader.natural()))))
+    headers = read_shapes(reader)
     fingerprint = reader.number(32)
     scheme = list(read_scheme(reader, len(headers)))
     if has_data:
         architecture = reader.text()
-        assert reader.number(TAG_BITS) == BERNOULLI
+        assert reader.natural() == BERNOULLI
         count = reader.natural()
-    tensors = {}
-    for (name, dtype, shape), (grid, code) in zip(headers, scheme, strict=True):
-        symbols: list[Any] = code(reader, math.prod(shape))
-        tensors[name] = Tensor(dtype, shape, symbols if grid is None else grid.weights(symbols))
+    tensors = read_tensors(reader, headers, scheme)
     assert reader.fingerprint == fingerprint, "tables differ from the writer's"
     labels = []
     if has_data and predict is not None:
@@ -372,3 +383,48 @@ def decode(message: bytes, predict: Predict | None = None) -> tuple[dict[str, Te
         assert reader.state == 0
         assert reader.words == []
     return tensors, labels
+
+
+def decode_parts(message: bytes) -> dict[str, list[Any]]:
+    """The weights of every tensor of a message in parts, flat."""
+    assert message[:5] == b"\x93MDL\x02"
+    size = int.from_bytes(message[-12:-4], "little")
+    index = message[-12 - size : -12]
+    assert int.from_bytes(message[-4:], "little") == zlib.crc32(index)
+    listing = Reader(b"\0")
+    listing.lane = "".join(f"{byte:08b}" for byte in index)
+    headers = read_shapes(listing)
+    found: dict[str, list[Any]] = {name: [] for name, _, _ in headers}
+    position = 5
+    for _ in range(listing.natural()):
+        entries, size, checksum = listing.natural(), listing.natural(), listing.number(32)
+        part = message[position : position + size]
+        position += size
+        assert zlib.crc32(part) == checksum
+        for name, tensor in read_part(part, pieces(headers, found, entries)).items():
+            found[name] += tensor.values
+    return found
+
+
+def pieces(headers: Any, found: dict[str, list[Any]], entries: int) -> list[Any]:
+    """What comes next, where so many entries of each tensor have been found already."""
+    taken = []
+    for name, dtype, shape in headers:
+        whole, row = math.prod(shape), math.prod(shape[1:])
+        start = len(found[name])
+        count = min(whole - start, entries)
+        if count == 0:
+            continue
+        by_row = len(shape) > 1 and start % row == 0 and count % row == 0
+        taken.append((name, dtype, shape if count == whole else (count // row, *shape[1:]) if by_row else (count,)))
+        entries -= count
+    return taken
+
+
+def read_part(part: bytes, headers: list[Any]) -> dict[str, Tensor]:
+    reader = Reader(part)
+    fingerprint = reader.number(32)
+    tensors = read_tensors(reader, headers, list(read_scheme(reader, len(headers))))
+    assert reader.fingerprint == fingerprint, "tables differ from the writer's"
+    assert reader.state == 0
+    return tensors

@@ -19,7 +19,7 @@ import pytest
 from mdl import likelihoods, models, priors, quantize
 from mdl.codes import adaptive, message
 from mdl.codes.coder import Coder
-from mdl.codes.describe import FAMILIES, TAG_BITS, describe, fixed_bits, text_bits
+from mdl.codes.describe import FAMILIES, describe, fixed_bits, text_bits
 from mdl.codes.discretized import Discretized
 from mdl.codes.message import DTYPES, MAGIC, DataPart, parse, write
 from mdl.codes.numbers import integer_bits, natural_bits
@@ -193,7 +193,7 @@ SLOW = priors.Mixture(32, (1.0,) * 32, tuple(np.linspace(-1.0, 1.0, 32).tolist()
 
 
 def tag(family: type) -> Any:
-    return fixed_bits([f for _, f in FAMILIES].index(family), TAG_BITS)
+    return next(natural_bits(families.index(family)) for families in FAMILIES.values() if family in families)
 
 
 def header(shape: Iterable[int], dtype: int = FLOAT64, name: Any = None, tensors: int = 1, data: int = 0) -> list[Any]:

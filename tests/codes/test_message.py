@@ -239,15 +239,15 @@ def test_golden_bytes_of_a_trellis_with_scales() -> None:
 
 
 GOLDEN_TRELLIS = """
-93 4d 44 4c 01 13 6c 61 59 1b 22 3b 8a b0 88 0d 90 8a 9b 82
-b8 a3 08 15 c2 52 99 48 cd 91 96 44 12 39 f2 43 80 59 c0 dc
-f9 eb bf d9 41 5b 2c d5 b3 b6 6d ed ad 31 4c a5 20 df c2 1f
+93 4d 44 4c 01 95 31 46 02 1a 22 3b 8a b0 88 0d 90 8a 9b 4a
+e2 8b 75 c2 52 99 48 cd 91 96 44 12 39 f2 43 80 59 c0 dc f9
+eb bf d9 41 5b 2c d5 b3 b6 6d ed ad 31 4c a5 20 df c2 1f
 """
 #: The same weights, by a writer that chose another exponent.
 OTHER_SCALES = """
-93 4d 44 4c 01 6f af 84 81 1b 22 3b 8a b0 8b 51 a8 1c 63 82
-b8 a3 08 15 c2 52 99 48 cd 91 96 44 0c 39 92 43 78 59 c0 dc
-f9 eb bf d9 41 09 83 cf fd 46 84 ed 7a 04 f1 a2 53 a6 70 12
+93 4d 44 4c 01 c3 25 e6 3b 1a 22 3b 8a b0 8b 51 a8 1c 63 4a
+e2 8b 75 c2 52 99 48 cd 91 96 44 0c 39 92 43 78 59 c0 dc f9
+eb bf d9 41 09 83 cf fd 46 84 ed 7a 04 f1 a2 53 a6 70 12
 """
 
 

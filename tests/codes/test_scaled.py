@@ -17,7 +17,7 @@ from mdl.codes.numbers import integer_bits, natural_bits
 from mdl.codes.scaled import MAX_ENTRIES, MAX_REACH, OCTAVE, Scaled, ScaledMatrix
 from mdl.codes.scheme import Coding
 from mdl.errors import CodeError, MessageError
-from mdl.lengths.two_part import report
+from mdl.lengths.checkpoint import report
 from mdl.priors import Gaussian, Laplace, Mixture, StudentT
 from mdl.quantize import Codebook, UniformGrid
 from mdl.trellis import Trellis

@@ -282,3 +282,10 @@ def test_what_no_reader_gets_back_is_refused_by_name(coding: Coding, tensor: Any
 def test_symbols_that_the_dtype_has_no_value_for_are_refused(coding: Coding, symbol: int, dtype: Any) -> None:
     with pytest.raises(WeightsError, match="beyond the largest"):
         coding.restore(np.array([0, symbol], np.int32), np.dtype(dtype), (2,), "w")
+
+
+def test_a_scale_just_beyond_a_power_of_two_is_told_to_the_bits_that_pay() -> None:
+    w = RNG.normal(0.0, 1.05, 100_000)
+    (coding,) = fit_scheme({"w": w}, {"w": GRID}, Gaussian()).codings.values()
+    assert isinstance(coding.code, Discretized)
+    assert 1.03 < coding.code.prior.scale < 1.065

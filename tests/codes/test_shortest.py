@@ -10,7 +10,8 @@ import pytest
 import mdl
 from mdl.codes.shortest import Shortest
 from mdl.errors import CodeError, PriorError
-from mdl.lengths.two_part import report
+from mdl.lengths.checkpoint import report
+from mdl.likelihoods import Bernoulli
 from mdl.models import FeedForward
 from mdl.quantize import DeadZone, UniformGrid
 from mdl.trellis import SQUARED_ERROR, Trellis
@@ -86,7 +87,7 @@ def test_choices_that_are_none_are_refused() -> None:
         Shortest(())
     with pytest.raises(CodeError, match="expected 1 to 65536 symbols"):
         mdl.measure({"w": np.linspace(0.0, 1.0, 99)}, Shortest((mdl.KT,)), step=1e-9)
-    model = FeedForward({"layers.0.weight": [[1.0]], "layers.0.bias": [0.0]}, mdl.models.likelihoods.Bernoulli())
+    model = FeedForward({"layers.0.weight": [[1.0]], "layers.0.bias": [0.0]}, Bernoulli())
     with pytest.raises(PriorError, match="expected one prior or family of codes, got Shortest"):
         mdl.two_part(model, [[1.0], [2.0]], [0, 1], Shortest())  # type: ignore[arg-type]
 

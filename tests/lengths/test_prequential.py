@@ -18,7 +18,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import scale
+from sklearn.preprocessing import StandardScaler, scale
+from sklearn.svm import LinearSVC
 
 from mdl.errors import DataError, MdlError, MessageError, PlatformError
 from mdl.length import CodeLength
@@ -763,8 +764,15 @@ def test_models_that_do_not_fit() -> None:
         prequential(lambda X, y, start: gaussian, flat(20), y, precision=0.5)
     with pytest.raises(DataError, match="start: a Gaussian whose scale is open"):
         prequential(Ridge(), flat(20), y, precision=1.0, start=Ridge().fit(flat(20), y))
-    with pytest.raises(MdlError, match="wrap: expected"):
-        prequential(make_pipeline(LogisticRegression()), X_CANCER, Y_CANCER)
+    with pytest.raises(MdlError, match="LinearSVC has no likelihood"):
+        prequential(make_pipeline(LinearSVC()), X_CANCER, Y_CANCER)
+
+
+def test_a_pipeline_learns_its_transformers_anew_each_time() -> None:
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    message = encode_prequential(pipeline, X_CANCER, Y_CANCER)
+    np.testing.assert_array_equal(decode_prequential(message, pipeline, X_CANCER), Y_CANCER)
+    assert abs(len(message) - len(encode_prequential(LogisticRegression(), X_CANCER, Y_CANCER))) <= 4  # scaled already
 
 
 def test_a_symbol_outside_the_plan_is_not_revealed() -> None:

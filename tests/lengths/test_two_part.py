@@ -19,7 +19,7 @@ from mdl import priors
 from mdl.codes import families
 from mdl.errors import DataError, MdlError, MessageError, PlatformError, PriorError, QuantizationError, WeightsError
 from mdl.length import LN2
-from mdl.lengths.two_part import default_step
+from mdl.lengths.checkpoint import default_step
 from mdl.trials import Trials
 
 SLACK_BITS = 64
@@ -57,6 +57,8 @@ def test_realised_is_never_longer_than_ideal(name, prior) -> None:
     assert realised.realised
     assert realised.bits == pytest.approx(8 * len(data), abs=1e-6)
     assert realised.bits <= found.ideal().bits * 1.0002 + SLACK_BITS
+    for part, bits in found.ideal().part_bits().items():  # what is charged to one is not another's
+        assert realised.part_bits()[part] <= bits * 1.0002 + 24.0  # padding; less than the 32 bits of a checksum
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -20,7 +20,7 @@ from mdl.length import LN2, CodeLength
 from mdl.lengths.nml.gaussian import linear_regression, log_ball, log_wills, span
 from mdl.lengths.nml.ranges import of_parts, power_of_two
 from mdl.masses import Array
-from mdl.models import FeedForward, Model
+from mdl.models import FeedForward, Model, shared
 from mdl.trials import Trials
 
 _POINTS = 11  # log2 of the points of an integral over a ball
@@ -136,6 +136,7 @@ def nml(
     """
     if complexity not in ("bound", "asymptotic"):
         raise MdlError(f"complexity: expected bound or asymptotic, got {complexity!r}")
+    model, X = shared(model, X)
     rounded, told = _with_coded_intercepts(model, X, y)
     objective = Objective(rounded, np.asarray(X), np.asarray(y))
     likelihood = objective.model.likelihood
@@ -178,7 +179,7 @@ def _bound(objective: Objective, radius: float) -> float:
         )
     bend, times = 0.25, 1
     if isinstance(likelihood, likelihoods.Categorical):  # diag(p) - ppᵀ <= (I - 11ᵀ/K)/2 (Böhning 1992)
-        bend, times = 0.5, likelihood.classes - 1
+        bend, times = 0.5, likelihood.count - 1
     singular = linalg.svdvals(objective.X) if objective.X.size else np.empty(0)
     h = np.repeat(bend * singular**2 * radius**2, times)  # H's eigenvalues for the unit ball
     h = h[h > 0.0]

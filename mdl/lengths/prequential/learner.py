@@ -248,14 +248,16 @@ class Online:
         if self._model is None:
             known = np.arange(count) if not self.seen else self.symbols[:1].astype(np.int64)
             return known, np.full((X.shape[0], known.size), -math.log(known.size))
-        k = getattr(self._model.likelihood, "classes", 2)
+        predictions = self._model.predict(X)
+        likelihood = self._model.likelihood.fit(predictions, np.zeros(len(X)))  # an open number of classes at most
+        k = getattr(likelihood, "classes", 2)
         labels = getattr(self._model, "classes", None)
         known = np.arange(k)
         if labels is not None or k != count:
             known = self._indices(known if labels is None else np.array(labels))
         if known.size != k or np.unique(known).size != k:
             raise DataError(f"learner: expected a model with a label for each of its {k} classes, got {labels}")
-        return known, self._model.likelihood.log_mass(self._model.predict(X), np.arange(k), np.arange(k))
+        return known, likelihood.log_mass(predictions, np.arange(k), np.arange(k))
 
     def _indices(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         try:

@@ -7,7 +7,7 @@ moved while the total falls, and the steps widened while that helps; what is sen
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,12 +20,12 @@ from mdl.length import CodeLength
 from mdl.lengths.refined.lattice import Lattice
 from mdl.lengths.refined.moves import NEGLIGIBLE
 from mdl.masses import Array
-from mdl.models import FeedForward, Model
-from mdl.priors import Gaussian
+from mdl.models import FeedForward, Model, shared
+from mdl.priors import Gaussian, Laplace
 from mdl.quantize import UniformGrid
 from mdl.trials import Found, Grid, Trials
 
-__all__ = ["encode_refined", "refined", "shortest"]
+__all__ = ["encode_refined", "refined", "searched", "shortest"]
 
 _ROUNDS = 40  # of refitting the prior and the curvature on one grid
 _HOPES = 32  # moves, and pairs, tried in the end though they are predicted to lose
@@ -137,6 +137,7 @@ def shortest(
     >>> found.scheme.codings["layers.0.weight"].quantizer
     UniformGrid(step=0.25)
     """
+    model, X = shared(model, X)
     if not isinstance(model, FeedForward):
         raise MdlError(f"model: expected a FeedForward network, got {type(model).__name__}")
     trials = Trials(model, X, y)
@@ -149,6 +150,33 @@ def shortest(
     if quantizer is None:
         best = descent.each(descent.widen(best))
     return descent.run(best, _HOPES)
+
+
+def searched(
+    model: Model,
+    X: ArrayLike,
+    y: ArrayLike,
+    priors: Iterable[PriorLike] = (Gaussian(), Laplace()),
+) -> Found:
+    """The shortest message under any of some priors; it says which. Other parameters as in ``refined``.
+
+    Raises
+    ------
+    PriorError
+        If there are no priors to choose from.
+
+    Examples
+    --------
+    >>> from mdl.likelihoods import Bernoulli
+    >>> x = np.arange(-8.0, 8.0)[:, None]
+    >>> model = FeedForward({"layers.0.weight": [[2.1]], "layers.0.bias": [0.9]}, Bernoulli())
+    >>> searched(model, x, x[:, 0] >= 0).ideal().bits <= refined(model, x, x[:, 0] >= 0).bits
+    True
+    """
+    candidates = [shortest(model, X, y, prior) for prior in priors]
+    if not candidates:
+        raise PriorError("searched: expected some priors, got none")
+    return min(candidates, key=_nats)
 
 
 def _nats(found: Found) -> float:

@@ -8,41 +8,36 @@ from __future__ import annotations
 import json as json_
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mdl.cli import coding, showing
+from mdl.cli.coding import Calibrate, DeadZone, Format, Levels, Scales, States, TargetBits, TargetLoss, TargetMse
+from mdl.cli.options import Json, Out, Priors, Quiet, Step, print_json
 from mdl.errors import MdlError
 
 if TYPE_CHECKING:
     from mdl.codes.scheme import PriorLike
     from mdl.codes.shortest import Shortest
+    from mdl.lengths.checkpoint import Report
     from mdl.rates import Grids
-    from mdl.trials import Grid
-    from mdl.weights import Weights
+    from mdl.source import Source
+
+_SUMMARY = (
+    "model", "prior", "strength", "model_bits", "data_bits", "total_bits", "test_error", "best_strength", "excess_bits",
+)  # fmt: skip
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Minimum description length of trained models: measure, encode, decode, sweep, ladder, select, figures.",
+    help="Minimum description length of trained models: measure, encode, decode, sweep, ladder, select, report.",
 )
+app.command("report")(showing.report)
+app.command("prequential-log")(showing.prequential_log)
 
-Priors = Annotated[
-    list[str] | None, typer.Option("--prior", "-p", help="A prior or code by name; repeat it to compare several.")
-]
-Step = Annotated[float | None, typer.Option(help="Width of the cells. Default: about 1/16 of the rms weight.")]
-Format = Annotated[str | None, typer.Option("--format", help="Round to a float format instead, such as bfloat16.")]
-Levels = Annotated[int | None, typer.Option(help="Round to a codebook of so many levels a tensor instead (k-means).")]
-DeadZone = Annotated[float | None, typer.Option(help="Rounding offset below 1/2: a wider zero cell.")]
-States = Annotated[int | None, typer.Option(help="Trellis-coded quantisation with 4 to 256 states: less error a bit.")]
-Scales = Annotated[bool, typer.Option("--scales", help="Scales of their own for rows and columns, where that pays.")]
-TargetMse = Annotated[float | None, typer.Option(help="The coarsest step with at most this mean squared error.")]
-TargetBits = Annotated[float | None, typer.Option(help="The finest step with at most so many bits a weight.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-File = Annotated[Path, typer.Argument(help=".safetensors, .npz, .pt, .onnx, or a sharded index.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
+File = Annotated[Path, typer.Argument(help=".safetensors, .npz, .pt, .onnx, .weights.h5, or a sharded index.")]
 
 
 @app.command()
@@ -57,6 +52,8 @@ def measure(
     scales: Scales = False,
     target_mse: TargetMse = None,
     target_bits: TargetBits = None,
+    calibrate: Calibrate = None,
+    target_loss: TargetLoss = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="A row for every tensor.")] = False,
     curve: Annotated[
         Path | None, typer.Option(help="Bits against error over steps instead: a table here, and its figure beside it.")
@@ -65,30 +62,32 @@ def measure(
     quiet: Quiet = False,
 ) -> None:
     """Ideal length of the weights in FILE under one prior or several."""
-    from mdl import length, weights
-    from mdl.lengths import two_part
+    from mdl import length, source
+    from mdl.lengths import checkpoint
+    from mdl.tables import show
 
-    loaded = weights.load(file)
-    priors = {name: _prior(name, scales) for name in prior or ["gaussian"]}
+    loaded = source.open_source(file)
+    priors = {name: coding.prior(name, scales) for name in prior or ["gaussian"]}
     if curve is not None:
-        if any(given is not None for given in (step, format_, levels, target_mse, target_bits)):
+        if any(given is not None for given in (step, format_, levels, target_mse, target_bits, calibrate)):
             raise MdlError(
-                "--curve: expected no step, float format, codebook or target beside it: it tries steps itself"
+                "--curve: expected no step, float format, codebook, target or calibration: it tries steps itself"
             )
-        _curves(loaded, priors, _grids(states, dead_zone), curve, json, quiet)
+        _curves(loaded, priors, coding.grids(states, dead_zone), curve, json, quiet)
         return
-    reports = {}
+    reports, calibration = {}, coding.calibration(loaded, calibrate, target_loss)
     for name, one in priors.items():
-        grid = _grid(loaded, one, step, format_, levels, dead_zone, states, target_mse, target_bits)
-        reports[name] = two_part.report(loaded, one, grid, tensors=tensors)
+        grid = coding.grid(loaded, one, step, format_, levels, dead_zone, states, target_mse, target_bits)
+        reports[name] = checkpoint.report(loaded, one, grid, calibration, tensors=tensors)
     best = min(reports, key=lambda name: reports[name].length.comparable.nats)
     if json:
         others = {name: report.as_dict() for name, report in reports.items()} if len(reports) > 1 else None
-        _print_json({"prior": best, **reports[best].as_dict(), **({"priors": others} if others else {})})
+        print_json({"prior": best, **reports[best].as_dict(), **({"priors": others} if others else {})})
     elif not quiet:
-        print(reports[best])
+        _show(reports[best])
         if len(reports) > 1:
-            print(length.compare({name: report.length for name, report in reports.items()}).round(1).to_string())
+            compared = length.compare({name: report.length for name, report in reports.items()})
+            show(compared.reset_index(names="prior"), best=[0])
 
 
 @app.command()
@@ -104,19 +103,22 @@ def encode(
     scales: Scales = False,
     target_mse: TargetMse = None,
     target_bits: TargetBits = None,
+    calibrate: Calibrate = None,
+    target_loss: TargetLoss = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core. Each holds a part of the weights.")] = 1,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the weights in FILE, quantised, as a .mdl message."""
-    from mdl import files, weights
-    from mdl.lengths import two_part
+    """Write the weights in FILE, quantised, as a .mdl message. A long one that was stopped goes on."""
+    from mdl import source
+    from mdl.lengths import checkpoint
 
-    loaded, one = weights.load(file), _prior(prior, scales)
-    grid = _grid(loaded, one, step, format_, levels, dead_zone, states, target_mse, target_bits)
-    report = two_part.report(loaded, one, grid, realise=True)
-    files.write_atomically(out, lambda stream: stream.write(report.data))
+    loaded, one = source.open_source(file), coding.prior(prior, scales)
+    grid = coding.grid(loaded, one, step, format_, levels, dead_zone, states, target_mse, target_bits)
+    calibration = coding.calibration(loaded, calibrate, target_loss)
+    report = checkpoint.encode_file(loaded, out, one, grid, calibration, n_jobs=jobs, progress=not (quiet or json))
     if json:
-        _print_json({"prior": prior, **report.as_dict(), "file": str(out), "file_bytes": len(report.data)})
+        print_json({"prior": prior, **report.as_dict(), "file": str(out), "file_bytes": out.stat().st_size})
     elif not quiet:
         print(report)
 
@@ -127,29 +129,29 @@ def decode(
     out: Out,
     inputs: Annotated[Path | None, typer.Option(help="X as .npy: decode the labels as well.")] = None,
     labels: Annotated[Path | None, typer.Option(help="File for the labels, .npz.")] = None,
+    tensor: Annotated[list[str] | None, typer.Option("--tensor", "-t", help="Only this one; repeatable.")] = None,
     max_weights: Annotated[int | None, typer.Option(help="Refuse to make more weights than so many.")] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Read a .mdl message and write its weights as .safetensors or .npz; with --inputs, its labels too."""
     from mdl import weights
-    from mdl.lengths import two_part
+    from mdl.lengths import checkpoint, two_part
 
     if (inputs is None) != (labels is None):
         raise MdlError("decode: expected --inputs and --labels together, got only one of them")
-    data = message.read_bytes()
     if inputs is None or labels is None:
-        decoded = two_part.decode(data, max_weights)
+        shapes = checkpoint.decode_file(message, out, max_weights, tensor or ())
     else:
         (X,) = weights.load(inputs).values()
-        model, y = two_part.decode_with_data(data, X)
-        decoded = model.weights
+        model, y = two_part.decode_with_data(message.read_bytes(), X)
+        shapes = model.weights.shapes
         weights.save({"y": y}, labels)
-    weights.save(decoded, out)
+        weights.save(model.weights, out)
     if json:
-        _print_json({"weights": decoded.count, "tensors": len(decoded), "file": str(out)})
+        print_json({"weights": weights.count_of(shapes), "tensors": len(shapes), "file": str(out)})
     elif not quiet:
-        print(decoded)
+        print(weights.shown(shapes))
 
 
 @app.command()
@@ -170,12 +172,17 @@ def sweep(
         Path, typer.Option("--out", "-o", help="Folder for table and figure; resumes what it holds.")
     ] = Path("results"),
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    backend: Annotated[str, typer.Option(help="loky: processes here; dask: the workers of a cluster.")] = "loky",
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of the cluster's scheduler, such as tcp://host:8786.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train at many L2 strengths, code under every prior, and draw lengths against strength."""
     from mdl import datasets, plot, training
     from mdl import sweep as sweeps
+    from mdl.tables import show
 
     loaded = datasets.load(dataset, target=target)
     table = sweeps.sweep(
@@ -186,14 +193,16 @@ def sweep(
         priors=prior,
         out=out,
         n_jobs=jobs,
+        backend=backend,
+        scheduler=scheduler,
         progress=not (quiet or json),
     )
     plot.save_figure(plot.sweep_figure(table), out / "sweep")
     best = sweeps.summary(table)
     if json:
-        _print_json({"rows": len(table), "folder": str(out), "best": json_.loads(best.to_json(orient="records"))})
+        print_json({"rows": len(table), "folder": str(out), "best": json_.loads(best.to_json(orient="records"))})
     elif not quiet:
-        print(best.to_string(index=False))
+        show(best[list(_SUMMARY)], best=best.groupby("model")["total_bits"].idxmin().tolist())
         print(f"table {out / 'sweep.csv'} (and .parquet), figure {out / 'sweep.pdf'} (and .png)")
 
 
@@ -219,6 +228,7 @@ def ladder(
     """Every code for one model and one data set, from float32 to the evidence: lengths, and which of them are files."""
     from mdl import datasets, files, plot, weights
     from mdl import ladder as ladders
+    from mdl.tables import show
 
     if dataset is None and len(model or []) != 1:
         raise MdlError("ladder: expected a DATASET, or --model with a file of weights")
@@ -232,9 +242,9 @@ def ladder(
         plot.save_figure(plot.ladder_figure(table), out / "ladder")
     files.write_atomically(out / "ladder.csv", lambda stream: stream.write(table.to_csv(index=False).encode()))
     if json:
-        _print_json({"folder": str(out), "rungs": json_.loads(table.to_json(orient="records"))})
+        print_json({"folder": str(out), "rungs": json_.loads(table.to_json(orient="records"))})
     elif not quiet:
-        print(ladders.shown(table))
+        show(ladders.shown(table), spare="bar")
         print(f"table {out / 'ladder.csv'}" + ("" if dataset is None else f", figure {out / 'ladder.pdf'} (and .png)"))
 
 
@@ -259,15 +269,16 @@ def select(
 
     from mdl import datasets
     from mdl.select import tables
+    from mdl.tables import show
 
     loaded = datasets.load(dataset, target=target)
     found = tables.search(loaded, model, tables.grid(strengths), code, eta, seed)
     table = pd.DataFrame(found.results_)[["strength", "bits", "weight"]]
     if json:
         about = {"code": found.code, "strength": found.strength_, "parameters": found.best_params_}
-        _print_json({**about, "strengths": json_.loads(table.to_json(orient="records"))})
+        print_json({**about, "strengths": json_.loads(table.to_json(orient="records"))})
     elif not quiet:
-        print(table.to_string(index=False, formatters={"bits": "{:.1f}".format, "weight": "{:.3f}".format}))
+        show(table, best=[table["bits"].idxmin()])
         print(f"shortest under {found.code}: strength {found.strength_:g}, {found.best_params_}")
 
 
@@ -291,84 +302,36 @@ def figures(
         ) from error
     files = [str(path) for path in catalogue.redraw(name or (), out)]
     if json:
-        _print_json({"files": files})
+        print_json({"files": files})
     elif not quiet:
         print("\n".join(files))
 
 
-def _prior(name: str, scales: bool = False) -> PriorLike | Shortest:
-    from mdl import priors
-    from mdl.codes import families
-    from mdl.codes.scaled import Scaled
-    from mdl.codes.shortest import Shortest
+def _show(report: Report) -> None:
+    """A row a tensor if there are any, the parts, and what they are of."""
+    from mdl.tables import show
 
-    known: dict[str, Any] = {**priors.BY_NAME, **families.BY_NAME, "shortest": Shortest()}
-    if name not in known:
-        raise MdlError(f"--prior: expected one of {', '.join(known)}, got {name!r}")
-    if scales and name not in priors.BY_NAME:
-        raise MdlError(f"--scales: expected a prior with a scale, got {name!r}")
-    return Scaled(known[name]) if scales else known[name]
-
-
-def _grids(states: int | None, dead_zone: float | None) -> Grids:
-    """Quantizers by their step."""
-    import functools
-
-    from mdl.quantize import DeadZone, UniformGrid
-    from mdl.trellis import Trellis
-
-    if states is not None and dead_zone is not None:
-        raise MdlError("expected at most one of --states and --dead-zone")
-    if states is not None:
-        return functools.partial(Trellis, states=states)
-    return UniformGrid if dead_zone is None else functools.partial(DeadZone, rounding=dead_zone)
-
-
-def _grid(
-    loaded: Weights, prior: PriorLike | Shortest, step: float | None, format_: str | None, levels: int | None,
-    dead_zone: float | None, states: int | None, target_mse: float | None, target_bits: float | None,
-) -> Grid:  # fmt: skip
-    from mdl import rates
-    from mdl.lengths import two_part
-    from mdl.quantize import Codebook, FloatFormat
-
-    given = {"--step": step, "--format": format_, "--levels": levels, "--target-mse": target_mse,
-             "--target-bits": target_bits}  # fmt: skip
-    if sum(option is not None for option in given.values()) > 1:
-        raise MdlError(f"expected at most one of {', '.join(given)}")
-    if states is not None and (format_ is not None or levels is not None):
-        raise MdlError("--states: expected a step or a target beside it, got a float format or a codebook")
-    if format_ is not None:
-        return FloatFormat(format_)
-    if levels is not None:
-        return {name: Codebook.fit(tensor, levels) for name, tensor in loaded.floats.items()}
-    grids = _grids(states, dead_zone)
-    if target_mse is not None:
-        return rates.for_error(loaded, target_mse, prior, grids)
-    if target_bits is not None:
-        return rates.for_bits(loaded, target_bits, prior, grids)
-    return grids(two_part.default_step(loaded) if step is None else step)
+    if report.tensors:
+        show(report.table())
+    print(report.without_tensors())
 
 
 def _curves(
-    loaded: Weights, priors: dict[str, PriorLike | Shortest], grids: Grids, out: Path, json: bool, quiet: bool
+    loaded: Source, priors: dict[str, PriorLike | Shortest], grids: Grids, out: Path, json: bool, quiet: bool
 ) -> None:
     """A row a prior and step, as CSV, and the figure."""
     import pandas as pd
 
     from mdl import files, plot, rates
+    from mdl.tables import show
 
     table = pd.concat([rates.curve(loaded, prior, grids).assign(prior=name) for name, prior in priors.items()])
     files.write_atomically(out, lambda stream: stream.write(table.to_csv(index=False).encode()))
     drawn = plot.save_figure(plot.plot_rates(table).figure, out.with_suffix(""))
     if json:
-        _print_json({"curve": json_.loads(table.to_json(orient="records")), "files": [str(out), *map(str, drawn)]})
+        print_json({"curve": json_.loads(table.to_json(orient="records")), "files": [str(out), *map(str, drawn)]})
     elif not quiet:
-        print(table.to_string(index=False))
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(json_.dumps(value, allow_nan=False))
+        show(table)
 
 
 def main() -> None:

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.linear_model import (
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    LogisticRegressionCV,
+    PoissonRegressor,
+    Ridge,
+    RidgeCV,
+    SGDClassifier,
+    SGDRegressor,
+)
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.svm import LinearSVC
 
 from mdl.errors import DataError, MdlError
 from mdl.likelihoods import Bernoulli, Categorical, Gaussian, Poisson
@@ -148,3 +159,40 @@ def test_unknown_labels_are_named() -> None:
     model = wrap(LogisticRegression().fit(X, np.where(TWO, "yes", "no")))
     with pytest.raises(DataError, match="maybe"):
         to_indices(model, np.array(["yes", "maybe"]))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of settings of LogisticRegressionCV that do not matter here
+@pytest.mark.parametrize("kind", [LogisticRegressionCV, SGDClassifier, RidgeCV, SGDRegressor], ids=lambda k: k.__name__)
+def test_more_linear_models(kind) -> None:
+    settings = {SGDClassifier: {"loss": "log_loss", "random_state": 0}, LogisticRegressionCV: {}}
+    estimator = kind(**settings.get(kind, {})).fit(X, TWO if kind in settings else REAL)
+    model = wrap(estimator)
+    if kind in settings:
+        given = estimator.predict_proba(X)[np.arange(60), TWO]  # not in logarithms: scikit-learn's 1 - p cancels
+        np.testing.assert_allclose(
+            np.exp(model.likelihood.log_prob(model.predict(X), TWO)), given, rtol=1e-8, atol=1e-14
+        )
+    else:
+        np.testing.assert_allclose(model.predict(X), estimator.predict(X), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "said"),
+    [
+        (LinearSVC(), "LinearSVC has no likelihood"),
+        (SGDClassifier(loss="hinge").fit(X, TWO), "'log_loss'"),
+        (SGDRegressor(loss="huber").fit(X, REAL), "'squared_error'"),
+        (SGDClassifier(loss="log_loss").fit(X, THREE), "against the rest"),
+        (object(), "got object"),
+    ],
+    ids=["svc", "hinge", "huber", "ovr", "object"],
+)
+def test_what_has_no_likelihood_is_refused_with_the_reason(estimator, said) -> None:
+    with pytest.raises(MdlError, match=said):
+        wrap(estimator)
+
+
+def test_another_likelihood_can_be_given() -> None:
+    estimator = Ridge(1.0).fit(X, REAL)
+    assert wrap(estimator, precision=0.5).likelihood == wrap(estimator, Gaussian(0.5)).likelihood == Gaussian(0.5)
+    assert wrap(wrap(estimator), Gaussian(0.25)).likelihood == Gaussian(0.25)
