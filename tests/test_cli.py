@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import font_manager
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
@@ -22,13 +25,13 @@ RNG = np.random.default_rng(0)
 TENSORS = {"a.weight": RNG.normal(0, 0.1, (40, 30)).astype(np.float32), "a.bias": np.zeros(30, np.float32)}
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from mdl.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | variables)
 
 
-def ok(*arguments: object) -> str:
-    done = run(*arguments)
+def ok(*arguments: object, **variables: str) -> str:
+    done = run(*arguments, **variables)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
@@ -124,6 +127,14 @@ def test_one_tensor_is_decoded_alone(checkpoint: Path, tmp_path: Path) -> None:
     assert mdl.load(tmp_path / "out.npz") == mdl.load({"a.bias": TENSORS["a.bias"]})
     done = run("decode", tmp_path / "m.mdl", "-o", tmp_path / "out.npz", "--tensor", "a.bais")
     assert (done.returncode, done.stderr) == (2, "mdl: the message holds no tensor 'a.bais'\n")
+
+
+def test_a_figure_is_drawn_in_silence_where_fonts_are_missing(checkpoint: Path, tmp_path: Path) -> None:
+    fonts = copy.copy(font_manager.fontManager)
+    fonts.ttflist = [font for font in fonts.ttflist if font.name == "DejaVu Sans"]
+    font_manager.json_dump(fonts, tmp_path / f"fontlist-v{fonts.__version__}.json")
+    ok("measure", checkpoint, "--curve", tmp_path / "curve.csv", MPLCONFIGDIR=str(tmp_path))
+    assert (tmp_path / "curve.png").stat().st_size > 0
 
 
 def test_labels_decode_from_inputs(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Exit status 0 when done, 2 on bad input with one line on stderr that says what i
 from __future__ import annotations
 
 import json as json_
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -336,6 +337,7 @@ def _curves(
 
 def main() -> None:
     """The console script."""
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a font it does without is no news
     try:
         app()
     except (MdlError, OSError) as error:
