@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +13,8 @@ from sklearn.neural_network import MLPClassifier
 
 import mdl
 from mdl import datasets
+from tests.benchmarks.peers import NNCODEC, nncodec
 
-HERE = Path(__file__).parent
-NNCODEC = os.environ.get("MDL_NNCODEC_PYTHON")
 QPS = range(-36, -5, 2)
 PRICES = 10.0 ** np.arange(-9.5, -5.4, 0.25)
 MORE = (0.003, 0.01, 0.03, 0.1)  # nats an example lost
@@ -58,12 +53,9 @@ def _peers(model, loss, folder):
     """(bits, loss) of nncodec at every qp."""
     path = folder / "model.safetensors"
     safetensors.numpy.save_file({k: np.ascontiguousarray(v) for k, v in model.weights.items()}, path)
-    command = [NNCODEC, HERE / "nncodec_peer.py", "--decoded", folder, path, "1", "--", *map(str, QPS)]
-    done = subprocess.run(
-        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, check=True
-    )
+    rows = nncodec(path, QPS, "--decoded", folder)
     decoded = (safetensors.numpy.load_file(folder / f"{qp}.safetensors") for qp in QPS)
-    return [(row["bits"], loss(weights)) for row, weights in zip(json.loads(done.stdout), decoded, strict=True)]
+    return [(row["bits"], loss(weights)) for row, weights in zip(rows.values(), decoded, strict=True)]
 
 
 def _ours(model, X, y, loss):

@@ -1,16 +1,9 @@
-"""Bits a weight at equal error beside nncodec with dependent quantisation, on real weights: whole files, both sides.
-
-The peer is run by the interpreter that MDL_NNCODEC_PYTHON names; make_nncodec_env.sh makes one.
-"""
+"""Bits and seconds at equal error beside nncodec with dependent quantisation, on real weights: whole files."""
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
-import json
-import os
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +11,10 @@ import pytest
 import mdl
 from mdl import rates
 from tests.benchmarks import models
+from tests.benchmarks.peers import NNCODEC, general, nncodec, planes, timed
 
-HERE = Path(__file__).parent
 QPS = (-36, -32, -28, -24, -20, -16)
-NNCODEC = os.environ.get("MDL_NNCODEC_PYTHON")
-ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+FAST, SMALL = mdl.Gaussian(), mdl.Shortest()
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +31,18 @@ def model(request, folder):
         path = models.saved(request.param, folder)
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("make data installs it")
-    command = [NNCODEC, HERE / "nncodec_peer.py", path, "1", "--", *map(str, QPS)]
-    done = subprocess.run(command, env=os.environ | ONE_CORE, stdout=subprocess.PIPE, text=True, check=True)
-    return request.param, mdl.load(path), {row["qp"]: row for row in json.loads(done.stdout)}
+    return request.param, mdl.load(path), nncodec(path, QPS)
 
 
 def _at_error(weights, states, mse):
     """The message with an error of at most ``mse``, and hardly less, as bytes; and the error of what it decodes to."""
-    grid = rates.for_error(weights, mse, mdl.Shortest(), functools.partial(mdl.Trellis, states=states))
-    data = mdl.encode(weights, mdl.Shortest(), grid)
-    decoded = mdl.decode(data)
-    error = sum(np.square(decoded[k] - v.astype(np.float64)).sum() for k, v in weights.items()) / weights.count
-    return data, error
+    grid = rates.for_error(weights, mse, SMALL, functools.partial(mdl.Trellis, states=states))
+    data = mdl.encode(weights, SMALL, grid)
+    return data, _error(weights, mdl.decode(data))
+
+
+def _error(weights, decoded):
+    return sum(np.square(decoded[k] - v.astype(np.float64)).sum() for k, v in weights.items()) / weights.count
 
 
 @pytest.mark.parametrize("states", [8, 64])
@@ -63,3 +55,28 @@ def test_rate(benchmark, record, model, qp, states):
     record(model=name, qp=qp, states=states, mse=peer["mse"], nncodec_bits=theirs, bits=ours, share=ours / theirs)
     assert error <= peer["mse"]
     assert ours <= theirs
+
+
+@pytest.mark.parametrize("qp", [-28, -20])
+def test_coders(benchmark, record, model, qp):
+    """All at nncodec's error: ours fast and small, nncodec, and general compressors on symbols of a uniform grid."""
+    name, weights, peers = model
+    peer, count = peers[qp], weights.count
+    fast, small = rates.for_error(weights, peer["mse"], FAST), rates.for_error(weights, peer["mse"], SMALL, mdl.Trellis)
+    low = planes(weights.values(), fast.step)
+    coders = {
+        "mdl, Gaussian": (lambda: mdl.encode(weights, FAST, fast), mdl.decode),
+        "mdl, Shortest": (lambda: mdl.encode(weights, SMALL, small), mdl.decode),
+        **{coder: (functools.partial(pack, low), unpack) for coder, (pack, unpack) in general().items()},
+    }
+    bits = {"nncodec": peer["bits"] / count}
+    record(model=name, qp=qp, coder="nncodec", bits_per_weight=bits["nncodec"], encode_s=peer["encode_s"],
+           decode_s=peer["decode_s"])  # fmt: skip
+    for coder, (write, read) in coders.items():
+        encode_s, data = timed(write)
+        decode_s, back = timed(functools.partial(read, data))
+        bits[coder] = 8 * len(data) / count
+        record(model=name, qp=qp, coder=coder, bits_per_weight=bits[coder], encode_s=encode_s, decode_s=decode_s)
+        assert back == low if isinstance(back, bytes) else _error(weights, back) <= peer["mse"]
+    benchmark.pedantic(mdl.decode, (mdl.encode(weights, FAST, fast),), rounds=1)
+    assert min(bits, key=bits.get) == "mdl, Shortest"

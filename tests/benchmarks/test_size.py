@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +13,16 @@ import pytest
 import mdl
 from mdl.source import open_source
 from tests.benchmarks import models
+from tests.benchmarks.peers import HERE, ONE_CORE
 
-HERE = Path(__file__).parent
 COUNTS = [10**6, 10**7, 10**8, *map(int, os.environ.get("MDL_BENCH_WEIGHTS", "").split())]
 MEMORY = 1.5e9
-ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _probed(*arguments):
     start = time.perf_counter()
     probe = [sys.executable, HERE / "memory_probe.py", *map(str, arguments), "--quiet"]
-    done = subprocess.run(probe, env=os.environ | ONE_CORE, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(probe, env=ONE_CORE, stdout=subprocess.PIPE, text=True, check=True)
     return int(done.stdout), time.perf_counter() - start
 
 

@@ -1,35 +1,26 @@
-"""Speed, size and memory on real weights, beside nncodec where it is installed, else beside brotli and zstd.
-
-The peer is run by the interpreter that MDL_NNCODEC_PYTHON names; make_nncodec_env.sh makes one.
-"""
+"""Speed, size and memory on real weights, beside nncodec where it is installed, else beside general compressors."""
 
 from __future__ import annotations
 
 import functools
-import json
 import math
-import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mdl
 from mdl import priors, rates
+from tests.benchmarks.peers import HERE, NNCODEC, ONE_CORE, general, nncodec, planes, timed
 
-HERE = Path(__file__).parent
-ROUNDS = 9  # the least of so many times, on both sides: a busy machine only adds
+ROUNDS = 9  # on both sides
 QPS = (-36, -28, -20)
 STEPS = (2.0**-8.2, 2.0**-6.2, 2.0**-4.4)  # of about the same errors
 NARROW = functools.partial(mdl.DeadZone, rounding=0.45)
 ENCODE_TIMES, DECODE_TIMES = 10.0, 3.0  # as fast as nncodec at equal error
 WEIGHTS_PER_SECOND = 20e6
 MEMORY_TIMES = 3.0  # the checkpoint
-ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-NNCODEC = os.environ.get("MDL_NNCODEC_PYTHON")
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +31,13 @@ def tensors(weights):
 
 @pytest.fixture(scope="module")
 def peers(checkpoint):
-    return _peers(checkpoint, ROUNDS)
+    return nncodec(checkpoint, QPS, rounds=ROUNDS)
 
 
 @pytest.fixture(scope="module")
 def plain_peers(checkpoint):
     """The same without dependent quantisation."""
-    return _peers(checkpoint, 1, "--plain")
-
-
-def _peers(checkpoint, rounds, *options):
-    if NNCODEC is None:
-        pytest.skip("MDL_NNCODEC_PYTHON names no interpreter with nncodec")
-    command = [NNCODEC, HERE / "nncodec_peer.py", checkpoint, str(rounds), *options, "--", *map(str, QPS)]
-    done = subprocess.run(command, env=os.environ | ONE_CORE, stdout=subprocess.PIPE, text=True, check=True)
-    return {row["qp"]: row for row in json.loads(done.stdout)}
+    return nncodec(checkpoint, QPS, "--plain")
 
 
 def _count(tensors):
@@ -63,15 +46,6 @@ def _count(tensors):
 
 def _mse(tensors, decoded):
     return sum(np.square(decoded[k] - v.astype(np.float64)).sum() for k, v in tensors.items()) / _count(tensors)
-
-
-def _timed(function, rounds=ROUNDS):
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        result = function()
-        times.append(time.perf_counter() - start)
-    return min(times), result
 
 
 def _step_of_error(tensors, mse):
@@ -93,7 +67,7 @@ def _step_of_error(tensors, mse):
 def test_nncodec(benchmark, record, tensors, peers, qp):
     peer, count = peers[qp], _count(tensors)
     step = _step_of_error(tensors, peer["mse"])
-    encode_s, data = _timed(lambda: mdl.encode(tensors, step=step), rounds=1)
+    encode_s, data = timed(lambda: mdl.encode(tensors, step=step))
     decoded = benchmark.pedantic(mdl.decode, (data,), rounds=ROUNDS)
     decode_s = benchmark.stats.stats.min
     mse = _mse(tensors, decoded)
@@ -112,7 +86,7 @@ def test_no_more_bits_than_without_dependent_quantisation(benchmark, record, ten
     """On a uniform grid or on one with a dead zone, whichever is shorter: both are as fast, which is seen as well."""
     peer, plain, count = peers[qp], plain_peers[qp], _count(tensors)
     grids = [rates.for_error(tensors, plain["mse"], grid=grid) for grid in (mdl.UniformGrid, NARROW)]
-    written = [_timed(functools.partial(mdl.encode, tensors, step=grid), 3) for grid in grids]
+    written = [timed(functools.partial(mdl.encode, tensors, step=grid), 3) for grid in grids]
     encode_s, data = min(written, key=lambda timed: len(timed[1]))
     decoded = benchmark.pedantic(mdl.decode, (data,), rounds=ROUNDS)
     ours, theirs, mse = 8 * len(data) / count, plain["bits"] / count, _mse(tensors, decoded)
@@ -125,33 +99,20 @@ def test_no_more_bits_than_without_dependent_quantisation(benchmark, record, ten
     assert decode_times >= DECODE_TIMES
 
 
-def _byte_planes(symbols):
-    kind = np.int8 if -128 <= symbols.min() <= symbols.max() < 128 else np.int16
-    return symbols.astype(kind).view(np.uint8).reshape(symbols.size, -1).T.tobytes()
-
-
-def _general_compressors():
-    brotli, zstandard = pytest.importorskip("brotli"), pytest.importorskip("zstandard")
-    yield "brotli-11", lambda data: brotli.compress(data, quality=11), brotli.decompress
-    yield "zstd-19", zstandard.ZstdCompressor(level=19).compress, zstandard.ZstdDecompressor().decompress
-
-
 @pytest.mark.skipif(NNCODEC is not None, reason="the peer is nncodec")
 def test_general_compressors(benchmark, record, tensors):
     step = STEPS[-1]  # brotli takes minutes at each
-    symbols = np.concatenate([np.rint(v.ravel().astype(np.float64) / step).astype(np.int32) for v in tensors.values()])
-    encode_s, message = _timed(lambda: mdl.encode(tensors, step=step), rounds=1)
+    encode_s, message = timed(lambda: mdl.encode(tensors, step=step))
     benchmark.pedantic(mdl.decode, (message,), rounds=ROUNDS)
-    bits = 8 * len(message) / symbols.size
+    bits, low = 8 * len(message) / _count(tensors), planes(tensors.values(), step)
     decode_s = benchmark.stats.stats.min
     record(coder="mdl gaussian", step=step, bits_per_weight=bits, encode_s=encode_s, decode_s=decode_s)
-    planes = _byte_planes(symbols)
-    for name, compress, decompress in _general_compressors():
-        encode_s, packed = _timed(lambda: compress(planes), rounds=1)  # noqa: B023
-        decode_s, back = _timed(lambda: decompress(packed))  # noqa: B023
-        theirs = 8 * len(packed) / symbols.size
+    for name, (compress, decompress) in general().items():
+        encode_s, packed = timed(functools.partial(compress, low))
+        decode_s, back = timed(functools.partial(decompress, packed))
+        theirs = 8 * len(packed) / _count(tensors)
         record(coder=name, step=step, bits_per_weight=theirs, encode_s=encode_s, decode_s=decode_s)
-        assert back == planes
+        assert back == low
         assert bits < theirs
 
 
@@ -173,7 +134,7 @@ def test_memory(benchmark, record, checkpoint, tmp_path, command, step):
 
     def peak(arguments):
         probe = [sys.executable, HERE / "memory_probe.py", *map(str, arguments)]
-        done = subprocess.run(probe, env=os.environ | ONE_CORE, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(probe, env=ONE_CORE, stdout=subprocess.PIPE, text=True, check=True)
         return int(done.stdout)
 
     if command == "decode":
