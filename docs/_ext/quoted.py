@@ -6,17 +6,22 @@ A name that does not exist is a warning of MyST, and so the end of the build.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from analyses import _catalogue
 from docs._ext import benchmarks, derivations
 
 
 def substitutions() -> dict[str, dict[str, str]]:
-    """Pieces of Markdown by the name of the analysis and their own."""
-    found = {
-        name: {key: unbroken(text) for key, text in _catalogue.quoted(name).items()} for name in _catalogue.measured()
-    }
-    return {**found, "theory": derivations.formulas(), "shares": benchmarks.shares(), "answers": {"list": answers()}}
+    """Pieces of Markdown by their owner, an analysis or one of a few more, and their own name."""
+    return {owner: pieces(owner) for owner in (*_catalogue.measured(), *_OTHERS)}
+
+
+def pieces(owner: str) -> dict[str, str]:
+    """What one owner has to be quoted."""
+    if owner in _OTHERS:
+        return _OTHERS[owner]()
+    return {key: unbroken(text) for key, text in _catalogue.quoted(owner).items()}
 
 
 def unbroken(text: str) -> str:
@@ -42,3 +47,10 @@ def page(name: str) -> bool:
 def question(name: str) -> str:
     """The title of an analysis' page."""
     return (_catalogue.COMMITTED / f"{name}.md").read_text("utf-8").partition("\n")[0].removeprefix("# ")
+
+
+_OTHERS: dict[str, Callable[[], dict[str, str]]] = {
+    "theory": derivations.formulas,
+    "shares": benchmarks.shares,
+    "answers": lambda: {"list": answers()},
+}

@@ -193,7 +193,10 @@ def written(coding: Coding, tensor: Any) -> Coder:
 def test_tensors_are_read_as_their_symbols_are_restored(case: tuple[Any, float], size: int, dtype: Any) -> None:
     quantizer, reach = case
     tensor = (RNG.normal(0.0, 1.0, size) * min(reach / 8, 4.0)).astype(dtype)
-    coding = coded(Gaussian(2.0), quantizer, *Histogram.of(quantizer, tensor).ends)
+    lo, hi = Histogram.of(quantizer, tensor).ends
+    if hi - lo > 1 << 16:
+        tensor = tensor[:200]  # no tensor has more weights than so many levels, and each takes milliseconds
+    coding = coded(Gaussian(2.0), quantizer, lo, hi)
     symbols = coding.symbols(tensor)
     read = coding.read(written(coding, tensor), tensor.dtype, tensor.shape)
     assert read.dtype == dtype
