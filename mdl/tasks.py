@@ -126,12 +126,7 @@ def each(
     progress: bool = True,
 ) -> Iterator[tuple[T, Rows]]:
     """Every task and its rows, as they finish; parameters as of ``run``."""
-    if n_jobs == 0 or not isinstance(n_jobs, int):
-        raise MdlError(f"n_jobs: expected a number of processes, or -1 for one a core, got {n_jobs!r}")
-    if backend not in BACKENDS:
-        raise MdlError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
-    if scheduler is not None and backend != "dask":
-        raise MdlError(f"scheduler: expected backend 'dask' beside it, got {backend!r}")
+    check(n_jobs, backend, scheduler)
     shared = (compute, _code())
 
     def send(pending: Sequence[T]) -> Generator[tuple[T, Rows], None, None]:
@@ -139,6 +134,16 @@ def each(
         return clusters.results(_run, shared, pending, scheduler) if far else _near(shared, pending, n_jobs)
 
     return _run_all(send, tasks, store, _bar(title, len(tasks), progress))
+
+
+def check(n_jobs: int, backend: str, scheduler: str | None) -> None:
+    """MdlError unless this is a way to run tasks."""
+    if n_jobs == 0 or not isinstance(n_jobs, int):
+        raise MdlError(f"n_jobs: expected a number of processes, or -1 for one a core, got {n_jobs!r}")
+    if backend not in BACKENDS:
+        raise MdlError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    if scheduler is not None and backend != "dask":
+        raise MdlError(f"scheduler: expected backend 'dask' beside it, got {backend!r}")
 
 
 def _run_all(

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Iterator
@@ -21,8 +22,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mdl
 from mdl import clusters, datasets, sweep, tasks
+from mdl.codes import archive
 from mdl.errors import MdlError
+from mdl.lengths.checkpoint import encode_file
 
 ROOT = Path(__file__).parents[1]
 WINE = datasets.load("wine")
@@ -104,6 +108,34 @@ def test_a_sweep_whose_worker_is_killed_is_that_of_one_process(cluster, tmp_path
     assert near.returncode == 0
     tables = [pd.read_parquet(tmp_path / name / "sweep.parquet").drop(columns="seconds") for name in ("far", "near")]
     pd.testing.assert_frame_equal(*tables)
+
+
+def test_a_checkpoint_whose_worker_is_killed_is_that_of_one_process(cluster, tmp_path, monkeypatch) -> None:
+    """Shards, by trellises part by part; the worker dies as soon as the first part is there."""
+    monkeypatch.setattr(archive, "PART", 1 << 14)
+    rng, weight_map = np.random.default_rng(0), {}
+    for shard in ("a", "b", "c"):
+        tensors = {f"{shard}{k}": rng.normal(0.0, 0.1, (300, 100)).astype(np.float32) for k in range(4)}
+        mdl.save(tensors, tmp_path / f"{shard}.safetensors")
+        weight_map |= dict.fromkeys(tensors, f"{shard}.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    victim, stored = next(iter(cluster.workers.values())).pid, []
+
+    def kill() -> None:
+        while not stored:
+            stored.extend((tmp_path / ".far.mdl.parts").glob("*.json"))
+        os.kill(victim, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    how = (mdl.Shortest(), mdl.Trellis(0.005, states=64))
+    far = encode_file(index, tmp_path / "far.mdl", *how, backend="dask", scheduler=cluster.scheduler_address)
+    killer.join()
+    near = encode_file(index, tmp_path / "near.mdl", *how)
+    assert len(stored) < 24
+    assert far == near
+    assert (tmp_path / "far.mdl").read_bytes() == (tmp_path / "near.mdl").read_bytes()
 
 
 def test_the_open_client_is_taken_without_an_address(cluster) -> None:

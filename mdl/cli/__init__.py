@@ -9,13 +9,13 @@ import json as json_
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mdl.cli import coding, showing
 from mdl.cli.coding import Calibrate, DeadZone, Format, Levels, Scales, States, TargetBits, TargetLoss, TargetMse
-from mdl.cli.options import Json, Out, Priors, Quiet, Step, print_json
+from mdl.cli.options import Backend, Json, Out, Priors, Quiet, Scheduler, Step, print_json
 from mdl.errors import MdlError
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def encode(
     calibrate: Calibrate = None,
     target_loss: TargetLoss = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core. Each holds a part of the weights.")] = 1,
+    backend: Backend = "loky",
+    scheduler: Scheduler = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -117,7 +119,8 @@ def encode(
     loaded, one = source.open_source(file), coding.prior(prior, scales)
     grid = coding.grid(loaded, one, step, format_, levels, dead_zone, states, target_mse, target_bits)
     calibration = coding.calibration(loaded, calibrate, target_loss)
-    report = checkpoint.encode_file(loaded, out, one, grid, calibration, n_jobs=jobs, progress=not (quiet or json))
+    ways: dict[str, Any] = {"n_jobs": jobs, "backend": backend, "scheduler": scheduler}
+    report = checkpoint.encode_file(loaded, out, one, grid, calibration, **ways, progress=not (quiet or json))
     if json:
         print_json({"prior": prior, **report.as_dict(), "file": str(out), "file_bytes": out.stat().st_size})
     elif not quiet:
@@ -173,10 +176,8 @@ def sweep(
         Path, typer.Option("--out", "-o", help="Folder for table and figure; resumes what it holds.")
     ] = Path("results"),
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
-    backend: Annotated[str, typer.Option(help="loky: processes here; dask: the workers of a cluster.")] = "loky",
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of the cluster's scheduler, such as tcp://host:8786.")
-    ] = None,
+    backend: Backend = "loky",
+    scheduler: Scheduler = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -14,6 +14,8 @@ Priors = Annotated[
 Step = Annotated[float | None, typer.Option(help="Width of the cells. Default: about 1/16 of the rms weight.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Backend = Annotated[str, typer.Option(help="loky: processes here; dask: the workers of a cluster.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of the cluster's scheduler, such as tcp://host:8786.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
 
 

@@ -168,6 +168,8 @@ def encode_file(
     calibration: Calibration | None = None,
     *,
     n_jobs: int = 1,
+    backend: str = "loky",
+    scheduler: str | None = None,
     progress: bool = False,
 ) -> Report:
     """``encode`` into a file, in memory that does not grow with the weights; killed and called again, it goes on.
@@ -182,8 +184,16 @@ def encode_file(
         The .mdl to make or replace.
     n_jobs
         Processes, each of which holds a part; -1 for one a core.
+    backend, scheduler
+        ``"dask"`` has the parts coded by the workers of a cluster, as in :func:`mdl.sweep`. What is read from files is
+        read by the workers, which need them at the same paths; the message is written here. One part is coded here.
     progress
         Whether to show a bar on stderr.
+
+    Raises
+    ------
+    MdlError
+        As ``encode``, and if the processes or the cluster cannot be used.
 
     Examples
     --------
@@ -194,6 +204,7 @@ def encode_file(
     ...     found.length.bytes == Path(folder, "w.mdl").stat().st_size
     True
     """
+    tasks.check(n_jobs, backend, scheduler)
     work = _Work.of(weights, prior, step, calibration, realise=True, errors=True)
     if len(work.parts) < 2:
         found = report(work.source, prior, step, calibration, realise=True)
@@ -201,7 +212,8 @@ def encode_file(
         return found
     folder = out.with_name(f".{out.name}.parts")
     store = tasks.Store.at(folder, work.facts)
-    for _ in tasks.each(work.rows, work.parts, store=store, n_jobs=n_jobs, title=out.name, progress=progress):
+    ways: dict[str, Any] = {"n_jobs": n_jobs, "backend": backend, "scheduler": scheduler}
+    for _ in tasks.each(work.rows, work.parts, store=store, **ways, title=out.name, progress=progress):
         pass  # they are in the store
     coded: list[_Coded] = []
 
