@@ -35,12 +35,11 @@ from mdl.codes import message
 from mdl.codes.scheme import PriorLike
 from mdl.errors import DataError, MdlError
 from mdl.length import HEADER, LN2, CodeLength
-from mdl.lengths.checkpoint import default_step
 from mdl.likelihoods import Bernoulli, Categorical, Symbols
 from mdl.masses import Array
 from mdl.models import Model, to_indices
 from mdl.priors import Gaussian
-from mdl.trials import Grid, Trials
+from mdl.trials import Grid, Trials, default_step
 from mdl.weights import Weights
 
 #: Inverse temperatures of Catoni's bound, fixed before any data: octaves.

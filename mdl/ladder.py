@@ -353,7 +353,8 @@ def of_weights(weights: Weights) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from mdl.lengths.checkpoint import default_step, report
+    from mdl.lengths.checkpoint import report
+    from mdl.trials import default_step
 
     step = default_step(weights)
     lengths = {(format, "literal"): (baselines.literal(weights, format), np.nan) for format in _FLOATS}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from mdl.curvature import Calibration
 from mdl.errors import QuantizationError
-from mdl.lengths.checkpoint import AnyPrior, default_step, report
+from mdl.lengths.checkpoint import AnyPrior, report
 from mdl.priors import Gaussian
 from mdl.quantize import Quantizer, UniformGrid
 from mdl.source import open_source
+from mdl.trials import default_step
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,6 +19,7 @@ from mdl.errors import MdlError, QuantizationError
 from mdl.length import CodeLength
 from mdl.models import FeedForward, Model, count_rows, shared, to_indices
 from mdl.quantize import Quantizer, UniformGrid
+from mdl.source import Source, root_mean_square
 from mdl.weights import Weights
 
 #: A step, a quantizer, or one of either a tensor.
@@ -189,3 +190,9 @@ def _descend(start: float, factors: tuple[float, ...], nats: Any, moves: int = _
             break
         best = closest
     return best
+
+
+def default_step(source: Source) -> float:
+    """The power of two about 1/16 of the root mean square of all weights; 1 if they are all zero."""
+    rms = root_mean_square(source)
+    return math.ldexp(1.0, round(math.log2(rms)) - 4) if rms > 0.0 else 1.0

@@ -18,9 +18,8 @@ from mdl.bounds import METHODS, TEMPERATURES, binomial_bound, catoni_bound, cert
 from mdl.codes import message
 from mdl.errors import DataError, MdlError
 from mdl.length import LN2, CodeLength
-from mdl.lengths.checkpoint import default_step
 from mdl.models import FeedForward
-from mdl.trials import Trials
+from mdl.trials import Trials, default_step
 
 CASES = [
     (mean, nats, n, delta)

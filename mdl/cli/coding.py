@@ -66,8 +66,8 @@ def grid(
 ) -> Grid:  # fmt: skip
     """What the options say weights are rounded to."""
     from mdl import rates, source
-    from mdl.lengths import checkpoint
     from mdl.quantize import Codebook, FloatFormat
+    from mdl.trials import default_step
 
     given = {"--step": step, "--format": format_, "--levels": levels, "--target-mse": target_mse,
              "--target-bits": target_bits}  # fmt: skip
@@ -84,7 +84,7 @@ def grid(
         return rates.for_error(loaded, target_mse, prior, chosen)
     if target_bits is not None:
         return rates.for_bits(loaded, target_bits, prior, chosen)
-    return chosen(checkpoint.default_step(loaded) if step is None else step)
+    return chosen(default_step(loaded) if step is None else step)
 
 
 def calibration(loaded: Source, file: Path | None, target_loss: float | None) -> Calibration | None:

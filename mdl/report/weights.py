@@ -13,6 +13,7 @@ from mdl.lengths.checkpoint import Report
 from mdl.report.page import Section, figure, page, paragraph, table
 from mdl.source import Source
 from mdl.sweep import CODES
+from mdl.trials import default_step
 
 PRIORS = ("gaussian", "laplace", "student-t")
 _MOST = 500  # tensors that the table lists
@@ -24,7 +25,7 @@ def page_of(path: Path, priors: Sequence[str], step: float | None) -> str:
         if prior not in CODES:
             raise PriorError(f"prior: expected one of {', '.join(CODES)}, got {prior!r}")
     loaded = source.open_source(path)
-    width = checkpoint.default_step(loaded) if step is None else step
+    width = default_step(loaded) if step is None else step
     reports = {
         name: checkpoint.report(loaded, CODES[name], width, tensors=True) for name in dict.fromkeys(priors or PRIORS)
     }

@@ -19,9 +19,10 @@ from mdl.codes.archive import Archive, Part, Piece
 from mdl.codes.scaled import Scaled
 from mdl.errors import MdlError, MessageError, WeightsError
 from mdl.lengths import checkpoint
-from mdl.lengths.checkpoint import decode_file, default_step, encode_file, report
+from mdl.lengths.checkpoint import decode_file, encode_file, report
 from mdl.source import Checkpoint, open_source, sample
 from mdl.trellis import Trellis
+from mdl.trials import default_step
 from tests.codes import reference
 
 RNG = np.random.default_rng(3)

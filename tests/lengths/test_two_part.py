@@ -19,8 +19,7 @@ from mdl import priors
 from mdl.codes import families
 from mdl.errors import DataError, MdlError, MessageError, PlatformError, PriorError, QuantizationError, WeightsError
 from mdl.length import LN2
-from mdl.lengths.checkpoint import default_step
-from mdl.trials import Trials
+from mdl.trials import Trials, default_step
 
 SLACK_BITS = 64
 
