@@ -75,7 +75,7 @@ class _LocationScale:
     @property
     def parameters(self) -> tuple[float, ...]:
         """The field values, all of them set."""
-        values = dataclasses.astuple(self)
+        values = tuple(getattr(self, name) for name in self.__match_args__)
         if None in values:
             raise PriorError(f"{type(self).__name__} has open parameters: fit it to weights first, or give them")
         return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,21 +16,45 @@ def shares() -> dict[str, str]:
     """Markdown by name: the bits of mdl as a share of nncodec's, at equal error and at equal loss, and their means."""
     import pandas as pd
 
-    rate, loss = (pd.read_csv(COMMITTED / f"{name}.csv") for name in ("rate", "calibration"))
+    rate, loss, coders = (pd.read_csv(COMMITTED / f"{name}.csv") for name in ("rate", "calibration", "coders"))
     few = rate[rate["states"] == 8]
     mean = few.groupby("model")["share"].mean()
     return {
-        "rate": _table(few, "qp", ascending=False),
-        "loss": _table(loss, "more", ascending=True),
+        "rate": _shares(few, "qp", ascending=False),
+        "loss": _shares(loss, "more", ascending=True),
+        "coders": _coders(coders),
+        "speed": _speed(coders),
         "fewer": f"{100 * (1 - mean.mean()):.1f} %",
         "fewer_without_lenet": f"{100 * (1 - mean.drop('LeNet-300-100').mean()):.1f} %",
         "most": f"{few['share'].max():.3f}",
     }
 
 
-def _table(table: pd.DataFrame, columns: str, *, ascending: bool) -> str:
+def _shares(table: pd.DataFrame, columns: str, *, ascending: bool) -> str:
     """A row a model, a column a setting, and the mean over settings."""
     wide = table.pivot(index="model", columns=columns, values="share").sort_index(axis=1, ascending=ascending)
-    rows = [["", *(f"{value:g}" for value in wide.columns), "mean"], ["---"] * (len(wide.columns) + 2)]
-    rows += [[str(name), *(f"{v:.3f}" for v in row), f"{row.mean():.3f}"] for name, row in wide.iterrows()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    rows = [[str(name), *(f"{v:.3f}" for v in row), f"{row.mean():.3f}"] for name, row in wide.iterrows()]
+    return _markdown([*(f"{value:g}" for value in wide.columns), "mean"], rows)
+
+
+def _coders(table: pd.DataFrame) -> str:
+    """Bits a weight: a row a model and qp, a column a coder."""
+    wide = table.pivot(index=["model", "qp"], columns="coder", values="bits_per_weight")[table["coder"].unique()]
+    rows = [[f"{model}, qp {qp}", *(f"{bits:.3f}" for bits in row)] for (model, qp), row in wide.iterrows()]
+    return _markdown(wide.columns, rows)
+
+
+def _speed(table: pd.DataFrame) -> str:
+    """Million weights a second on all models together: a row a coder."""
+    sums = table.groupby("coder", sort=False)[["weights", "encode_s", "decode_s"]].sum()
+    rows = [
+        [coder, *(f"{row['weights'] / row[name] / 1e6:.2g}" for name in ("encode_s", "decode_s"))]
+        for coder, row in sums.iterrows()
+    ]
+    return _markdown(["encode", "decode"], rows)
+
+
+def _markdown(head: Iterable[str], rows: Iterable[list[str]]) -> str:
+    head = list(head)
+    lines = [["", *head], ["---", *["--:"] * len(head)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -70,13 +70,14 @@ def test_coders(benchmark, record, model, qp):
         **{coder: (functools.partial(pack, low), unpack) for coder, (pack, unpack) in general().items()},
     }
     bits = {"nncodec": peer["bits"] / count}
-    record(model=name, qp=qp, coder="nncodec", bits_per_weight=bits["nncodec"], encode_s=peer["encode_s"],
+    about = {"model": name, "weights": count, "qp": qp}
+    record(**about, coder="nncodec", bits_per_weight=bits["nncodec"], encode_s=peer["encode_s"],
            decode_s=peer["decode_s"])  # fmt: skip
     for coder, (write, read) in coders.items():
         encode_s, data = timed(write)
         decode_s, back = timed(functools.partial(read, data))
         bits[coder] = 8 * len(data) / count
-        record(model=name, qp=qp, coder=coder, bits_per_weight=bits[coder], encode_s=encode_s, decode_s=decode_s)
+        record(**about, coder=coder, bits_per_weight=bits[coder], encode_s=encode_s, decode_s=decode_s)
         assert back == low if isinstance(back, bytes) else _error(weights, back) <= peer["mse"]
     benchmark.pedantic(mdl.decode, (mdl.encode(weights, FAST, fast),), rounds=1)
     assert min(bits, key=bits.get) == "mdl, Shortest"
