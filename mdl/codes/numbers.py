@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import SupportsFloat, SupportsIndex
 
@@ -47,9 +48,17 @@ def natural_bits(number: SupportsIndex) -> Bits:
     value = int(number)
     if not 0 <= value <= MAX_NATURAL:
         raise CodeError(f"expected a number from 0 to 2^62, got {value}")
-    digits = f"{value + 1:b}"
+    return _delta(value + 1)
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _delta(number: int) -> Bits:
+    """Elias delta of a number >= 1; searches tell small ones again and again."""
+    digits = f"{number:b}"
     length = f"{len(digits):b}"
-    return _as_bits("0" * (len(length) - 1) + length + digits[1:])
+    bits = _as_bits("0" * (len(length) - 1) + length + digits[1:])
+    bits.flags.writeable = False
+    return bits
 
 
 def integer_bits(number: SupportsIndex) -> Bits:
