@@ -27,7 +27,7 @@ CLAIM = (
     "default code costs at most the held-out bits of ten-fold cross-validation's choice, and of a Gaussian and a "
     "Laplace prior the one with the shorter two-part code names the penalty that predicts better."
 )
-SPLITS = 10
+SPLITS = 5
 #: Tables of the reporting half of ``_problems``, with the numbers of examples learnt from, at most 70 % of a table;
 #: those for widths and priors have at most 20 features (sonar has 60) and few classes, because of the time it takes.
 PROBLEMS: dict[str, dict[str, tuple[int, ...]]] = {

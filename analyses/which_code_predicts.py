@@ -34,7 +34,7 @@ CLAIM = (
     "cross-validation does, in less time."
 )
 FAMILIES = ("ridge", "logistic", "mlp")
-SPLITS = {"reporting": 10, "tuning": 5}
+SPLITS = {"reporting": 10, "tuning": 3}
 MLP_STRENGTHS = tuple(float(f"{strength:.6g}") for strength in np.logspace(-3.5, 0.0, 8))
 HIDDEN, ITERATIONS = 12, 100  # of the perceptrons
 #: What the estimators of ``mdl.select`` do.
