@@ -145,18 +145,20 @@ class ScaledMatrix:
         """The largest symbol."""
         return (1 << self.reach) - 1
 
-    def standardised(self, symbols: Symbols) -> tuple[Array, None, Array]:
-        """Some of the weights in units of their scale, no counts, and the widths of their cells: what a fit takes."""
+    def standardised(self, symbols: Symbols) -> tuple[Array, Array, Array]:
+        """Some of the weights in units of their scale, how often, and the widths of their cells: what a fit takes."""
         axes = self._axes(symbols)
         some = np.arange(0, symbols.size, max(1, symbols.size // _SAMPLE))
         row, column = np.divmod(some, self.columns)
-        scale = 2.0 ** ((axes[0].exponents[row] + axes[1].exponents[column]) / OCTAVE)
-        lower, upper = self.quantizer.cell(symbols[some])
+        exponents = axes[0].exponents[row] + axes[1].exponents[column]
+        cells, counts = np.unique((exponents << self.reach + 1) + (symbols[some] - self.lo), return_counts=True)
+        scale = 2.0 ** ((cells >> self.reach + 1) / OCTAVE)
+        lower, upper = self.quantizer.cell((cells & self.hi - self.lo) + self.lo)
         w, width = 0.5 * (lower + upper) / scale, (upper - lower) / scale
         narrow = width < _NARROW
-        if 2 * np.count_nonzero(narrow) > narrow.size:  # the density itself will do, which is much faster
-            return w[narrow], None, np.zeros(1)
-        return w, None, width
+        if 2 * counts[narrow].sum() > some.size:  # the density itself will do, which is much faster
+            return w[narrow], counts[narrow], np.zeros(1)
+        return w, counts, width
 
     def entries(self, symbols: Symbols) -> int:
         """Of the tables that these symbols need."""
