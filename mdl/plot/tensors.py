@@ -21,7 +21,7 @@ def plot_tensors(table: pd.DataFrame, most: int = 15, ax: Axes | None = None) ->
     Parameters
     ----------
     table
-        What :meth:`mdl.lengths.checkpoint.Report.table` returns.
+        What :meth:`mdl.lengths.checkpoint.reports.Report.table` returns.
     most
         How many tensors have a bar of their own.
     ax
