@@ -62,7 +62,7 @@ def _step_of_error(tensors, mse):
     return step
 
 
-# At qp -20 decoding is 3.2 to 3.4 times as fast, from run to run: a run that misses the bound fails.
+# At qp -20 decoding is 2.8 to 3.4 times as fast, from run to run: a run that misses the bound fails.
 @pytest.mark.parametrize("qp", QPS)
 def test_nncodec(benchmark, record, tensors, peers, qp):
     peer, count = peers[qp], _count(tensors)
