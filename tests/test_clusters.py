@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import types
 import warnings
 from collections.abc import Iterator
@@ -124,10 +125,11 @@ def test_a_checkpoint_whose_worker_is_killed_is_that_of_one_process(cluster, tmp
 
     def kill() -> None:
         while not stored:
+            time.sleep(0.01)
             stored.extend((tmp_path / ".far.mdl.parts").glob("*.json"))
         os.kill(victim, signal.SIGKILL)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)  # if no part comes, it ends with the tests
     killer.start()
     how = (mdl.Shortest(), mdl.Trellis(0.005, states=64))
     far = encode_file(index, tmp_path / "far.mdl", *how, backend="dask", scheduler=cluster.scheduler_address)

@@ -13,7 +13,7 @@ COMMITTED = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
 def shares() -> dict[str, str]:
-    """Markdown by name: the bits of mdl as a share of nncodec's, at equal error and at equal loss, and their means."""
+    """Markdown by name: bits as a share of nncodec's, at equal error and at equal loss, their means, and all coders."""
     import pandas as pd
 
     rate, loss, coders = (pd.read_csv(COMMITTED / f"{name}.csv") for name in ("rate", "calibration", "coders"))

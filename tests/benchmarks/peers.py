@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mdl.lengths import baselines
+
 HERE = Path(__file__).parent
 ONE_CORE = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 NNCODEC = os.environ.get("MDL_NNCODEC_PYTHON")
@@ -43,9 +45,8 @@ def general() -> dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], byt
 
 def planes(tensors: Iterable[np.ndarray], step: float) -> bytes:
     """What general compressors are given: nearest multiples of the step, their low bytes before their high ones."""
-    symbols = np.concatenate([np.rint(tensor.ravel().astype(np.float64) / step) for tensor in tensors])
-    kind = np.int8 if -128 <= symbols.min() <= symbols.max() < 128 else np.int16
-    return symbols.astype(kind).view(np.uint8).reshape(symbols.size, -1).T.tobytes()
+    symbols = [np.rint(tensor.ravel().astype(np.float64) / step).astype(np.int32) for tensor in tensors]
+    return baselines._planes(baselines._narrow(symbols))
 
 
 def timed(function: Callable[[], Any], rounds: int = 1) -> tuple[float, Any]:

@@ -126,6 +126,19 @@ def test_shapes_are_fitted_to_standardised_weights() -> None:
     assert given.prior == Laplace(0.25)
 
 
+@pytest.mark.parametrize("step", [0.5, 2.0**-9], ids=["wide cells", "narrow cells"])
+def test_what_a_shape_is_fitted_to_is_every_weight_in_units_of_its_scale(step) -> None:
+    w, _ = product(60, 50)
+    grid = UniformGrid(step)
+    symbols = grid.quantize(w).ravel()
+    code = Scaled().fit(grid, symbols, 50)
+    down, across = (axis.exponents for axis in code._axes(symbols))
+    each = grid.dequantize(symbols) / 2.0 ** (np.add.outer(down, across).ravel() / 8.0)
+    values, counts, widths = code.standardised(symbols)
+    assert widths.any() == (step == 0.5)
+    np.testing.assert_allclose(np.sort(np.repeat(values, counts)), np.sort(each), rtol=1e-12)
+
+
 def test_priors_without_a_scale_and_unbounded_cells_keep_one_code() -> None:
     w = np.random.default_rng(5).normal(size=(60, 50)) * np.geomspace(0.1, 1.0, 50)
     assert name(w, Scaled(Mixture(2))) == "Discretized"

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mdl
+from mdl import clusters
 from mdl.codes import archive, message
 from mdl.codes.archive import Archive, Part, Piece
 from mdl.codes.scaled import Scaled
@@ -165,6 +166,31 @@ def test_two_processes_write_the_same_bytes(tmp_path) -> None:
     for jobs in (1, 2):
         encode_file(path, tmp_path / f"{jobs}.mdl", mdl.Laplace(), STEP, n_jobs=jobs)
     assert (tmp_path / "1.mdl").read_bytes() == (tmp_path / "2.mdl").read_bytes()
+
+
+def test_workers_of_a_cluster_are_given_the_parts(tmp_path, monkeypatch) -> None:
+    """A real one, with a worker killed on the way, is in test_clusters."""
+    path, given = save(tmp_path), []
+
+    def results(function, shared, parts, scheduler):
+        given.extend([len(parts), scheduler])
+        return (function(shared, part) for part in reversed(parts))
+
+    monkeypatch.setattr(clusters, "results", results)
+    encode_file(path, tmp_path / "far.mdl", mdl.Laplace(), STEP, backend="dask", scheduler="tcp://host:8786")
+    encode_file(path, tmp_path / "near.mdl", mdl.Laplace(), STEP)
+    assert given == [len(archive.cut(mdl.load(TENSORS).shapes, 100)), "tcp://host:8786"]
+    assert (tmp_path / "far.mdl").read_bytes() == (tmp_path / "near.mdl").read_bytes()
+
+
+@pytest.mark.parametrize("ways", [{"backend": "ray"}, {"scheduler": "tcp://host:8786"}, {"n_jobs": 0}], ids=str)
+@pytest.mark.parametrize("most", [100, 1 << 22], ids=["parts", "one message"])
+def test_ways_that_are_none_are_refused_before_anything_is_written(tmp_path, monkeypatch, ways, most) -> None:
+    monkeypatch.setattr(archive, "PART", most)
+    path = save(tmp_path)
+    with pytest.raises(MdlError, match=next(iter(ways))):
+        encode_file(path, tmp_path / "w.mdl", step=STEP, **ways)
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
 
 
 def test_writing_that_stopped_goes_on(tmp_path, monkeypatch) -> None:
