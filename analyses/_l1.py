@@ -12,11 +12,10 @@ from scipy import optimize
 
 from mdl import likelihoods
 from mdl.curvature.objective import Objective
+from mdl.masses import Array
 from mdl.models import FeedForward
 from mdl.training import HIDDEN, MODELS, Split
 from mdl.weights import Weights
-
-Array = NDArray[np.float64]
 
 _TOLERANCE = 1e-6  # on the largest entry of the projected gradient of the mean loss
 _ITERATIONS = 4000

@@ -16,6 +16,7 @@ from mdl.codes import coder
 from mdl.codes.discretized import Discretized
 from mdl.errors import CodeError
 from mdl.length import LN2
+from mdl.masses import Array
 from mdl.models import Model, wrap
 from mdl.priors import (
     Cauchy,
@@ -31,8 +32,6 @@ from mdl.priors import (
 )
 from mdl.quantize import UniformGrid
 from mdl.symbolic import as_function, parameters
-
-Array = NDArray[np.float64]
 
 MODELS = ("logistic regression", "tanh network")
 STRENGTH = 1e-3  # per-example L2: mean NLL + STRENGTH/2 ||w||^2

@@ -28,8 +28,6 @@ from mdl.priors import (
 )
 from mdl.quantize import UniformGrid
 
-Array = NDArray[np.float64]
-
 #: Every family that has a density, its parameters open, by the stem of its column. ``Hashed`` has none.
 PRIORS: dict[str, Prior] = {
     "gaussian": Gaussian(),

