@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from analyses import _rows
-from analyses._prior_lengths import DIGITS, Array, bits_under, lengths, shortest
+from analyses._prior_lengths import DIGITS, bits_under, lengths, shortest
+from mdl.masses import Array
 from mdl.priors import (
     Cauchy,
     Gaussian,

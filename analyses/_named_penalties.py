@@ -11,9 +11,10 @@ import numpy as np
 
 from analyses import _l1, _rows
 from analyses._drawn_weights import TRUTHS
-from analyses._prior_lengths import DIGITS, Array, excess_kurtosis, lengths, shortest
+from analyses._prior_lengths import DIGITS, excess_kurtosis, lengths, shortest
 from mdl import datasets, training
 from mdl.length import LN2
+from mdl.masses import Array
 from mdl.models import Model
 from mdl.training import Split
 

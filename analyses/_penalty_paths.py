@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from analyses._l1 import Array, Problem, minimum
+from analyses._l1 import Problem, minimum
 from analyses._l1 import optimum as l1_optimum
+from mdl.masses import Array
 from mdl.models import FeedForward
 
 PENALTIES = ("none", "L2", "L1")
