@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from mdl import likelihoods
-from mdl.curvature import Objective, expected_curvature, expected_nats, link
+from mdl.curvature import Objective, expected, expected_curvature, expected_nats, link
 from tests.test_curvature import CASES, HIDDEN, LIKELIHOODS, objective
 
 RNG = np.random.default_rng(7)
@@ -126,3 +126,11 @@ def test_a_line_is_exact_by_quadrature() -> None:
     expected = shares @ [one.nats(np.array([0.4 + 0.7 * z])) for z in grid]
     got = expected_nats(one, np.array([0.4]), np.array([0.7]), np.zeros((1, 0)))
     assert got.nats == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_covariance_that_rounding_made_indefinite_has_a_root() -> None:
+    bent = np.array([[[1.0, 1.0], [1.0, 1.0 - 1e-9]], [[2.0, 0.0], [0.0, 3.0]]])
+    with pytest.raises(np.linalg.LinAlgError):
+        np.linalg.cholesky(bent)
+    root = expected._roots(bent)
+    np.testing.assert_allclose(root @ root.swapaxes(1, 2), bent, atol=1e-8)

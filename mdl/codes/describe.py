@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ FAMILIES: Mapping[str, tuple[type, ...]] = {
         priors.GeneralizedGaussian, priors.Cauchy, priors.Logistic, priors.Uniform, priors.Hashed,
     ),
     "quantizer": (
-        quantize.UniformGrid, trellis.Trellis, curved.CurvedGrid, random.RandomTree, quantize.DeadZone,
+        quantize.UniformGrid, trellis.Trellis, random.RandomTree, curved.CurvedGrid, quantize.DeadZone,
         quantize.Codebook, quantize.FloatFormat,
     ),
     "code": (
@@ -119,7 +119,7 @@ def _fields(family: Any) -> tuple[tuple[str, Any], ...]:
 def _closed(hint: Any) -> Any:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         (hint,) = (kind for kind in typing.get_args(hint) if kind is not types.NoneType)
-    return tuple if typing.get_origin(hint) is tuple else hint
+    return hint
 
 
 def fixed_bits(value: int, width: int) -> Bits:
@@ -146,18 +146,26 @@ def read_text(coder: Coder) -> str:
         raise MessageError("a text in the message is not UTF-8") from error
 
 
-def _tuple_bits(values: tuple[float, ...]) -> Bits:
+def _several_bits(values: tuple[Any, ...], one: Callable[[Any], Bits]) -> Bits:
     if len(values) > _MAX_TUPLE:
         raise CodeError(f"expected at most {_MAX_TUPLE} numbers, got {len(values)}")
-    return np.concatenate([natural_bits(len(values)), *map(real_bits, values)])
+    return np.concatenate([natural_bits(len(values)), *map(one, values)])
 
 
-def _read_tuple(coder: Coder) -> tuple[float, ...]:
+def _read_several(coder: Coder, one: Callable[[Coder], Any]) -> tuple[Any, ...]:
     size = read_natural(coder)
     if size > min(_MAX_TUPLE, coder.bits_left):  # a number takes at least one bit
         raise MessageError(f"expected at most {_MAX_TUPLE} numbers, got {size}")
-    return tuple(read_real(coder) for _ in range(size))
+    return tuple(one(coder) for _ in range(size))
 
 
-_WRITERS: dict[type, Any] = {int: integer_bits, float: real_bits, str: text_bits, tuple: _tuple_bits}
-_READERS: dict[type, Any] = {int: read_integer, float: read_real, str: read_text, tuple: _read_tuple}
+_WRITERS: dict[Any, Any] = {
+    int: integer_bits, float: real_bits, str: text_bits,
+    tuple[int, ...]: functools.partial(_several_bits, one=integer_bits),
+    tuple[float, ...]: functools.partial(_several_bits, one=real_bits),
+}  # fmt: skip
+_READERS: dict[Any, Any] = {
+    int: read_integer, float: read_real, str: read_text,
+    tuple[int, ...]: functools.partial(_read_several, one=read_integer),
+    tuple[float, ...]: functools.partial(_read_several, one=read_real),
+}  # fmt: skip

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,12 +24,13 @@ from scipy import linalg, special
 from mdl.codes.coder import Coder, Symbols
 from mdl.errors import CodeError
 from mdl.masses import Array
-from mdl.priors import Gaussian
 
 BRANCH_BITS = 2  # of one step down the tree
 STATE_BITS = 16  # of the path, its latest, determine what is drawn
 LEAD_BITS = 8  # that come before the first draw: a reserve to choose from
 MAX_STEPS = 1 << 13
+SIXTEENTHS = 16  # of an octave, of which a path's length has a whole number more than the natural one
+_SETTINGS = 4
 _QUANTILE_BITS = 16
 _UNIT_BITS = 12  # a standard normal is a multiple of 2^-12
 _WEIGHT_BITS = 12  # a weight is one of 2^-12 of the scale's power of two
@@ -70,26 +72,22 @@ class RandomTree:
     """A quantizer whose symbols are branches: each says how a path of two more bits goes on.
 
     Bound to inputs H (n, fan_in), it draws the coordinates z of the weights W = scale V Z C' in the eigenvectors V of
-    H'H by descending eigenvalues e, times contrasts C of the units. Coordinate j is drawn when the path has
-    LEAD_BITS + (bits - LEAD_BITS) share_j^warp bits, where share is the cumulative sum of
-    (1/2) log2(1 + curvature scale^2 e_j), as a share of the whole; curvature = 2^(octave - 6), warp = 1 + eighths/8.
-    Both ends know the code of the branches, :class:`Branches`, and are not told of it.
+    H'H by descending eigenvalues e, times contrasts C of the units: Helmert's where there are several, whose scores of
+    classes mean the same if all grow alike, so that weights sum to zero over the units. Coordinate j is told about
+    (1/2) log2(1 + curvature scale^2 e_j) bits; the sum of these, the natural length, times 2^(sixteenths/16) and a
+    lead of 8 are the bits of the path. The coordinate is drawn when the path has LEAD_BITS + (bits - LEAD_BITS)
+    share_j^warp bits, where share is the cumulative sum as a share of the whole; curvature = 2^(octave - 6),
+    warp = 1 + eighths/8. Both ends know the code of the branches, :class:`Branches`, and are not told of it.
 
     Parameters
     ----------
-    prior
-        Gaussian at 0, without open parameters.
-    steps
-        Length of the path, at least 4.
-    octave
-        Of the curvature: about how much a squared unit of a prediction costs, nats; 0 suits class probabilities.
-    eighths
-        Of the warp, > -8; below 0 the first coordinates get more bits than their curvature alone deserves.
-    contrasts
-        1 where adding the same number to all units changes nothing (a softmax's last layer): C is Helmert's matrix,
-        and weights sum to zero over the units; 0 elsewhere: C is the identity.
-    seed
-        Which tree, >= 0.
+    scale
+        Of the prior, a Gaussian at 0.
+    settings
+        Sixteenths of an octave that the path is longer than its natural length; the octave of the curvature, about how
+        much a squared unit of a prediction costs, 0 suits class probabilities; eighths of the warp, > -8, below 0 the
+        first coordinates get more bits than their curvature alone deserves; and the seed, >= 0, which tree it is. What
+        is left out at the end is 0.
 
     Raises
     ------
@@ -97,49 +95,67 @@ class RandomTree:
         If a parameter is out of range.
     """
 
-    prior: Gaussian
-    steps: int
-    octave: int = 0
-    eighths: int = 0
-    contrasts: int = 0
-    seed: int = 0
+    scale: float
+    settings: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not LEAD_BITS // BRANCH_BITS <= self.steps <= MAX_STEPS:
-            raise CodeError(f"RandomTree: expected {LEAD_BITS // BRANCH_BITS} to {MAX_STEPS} steps, got {self.steps}")
-        if not (isinstance(self.prior, Gaussian) and self.prior.scale is not None and self.prior.loc == 0.0):
-            raise CodeError(f"RandomTree: expected a Gaussian prior at 0 with a scale, got {self.prior}")
-        if not (abs(self.octave) <= 900 and -8 < self.eighths <= 64):
-            raise CodeError(f"RandomTree: octave {self.octave} or eighths {self.eighths} out of range")
-        if self.contrasts not in (0, 1) or not 0 <= self.seed < 1 << 62:
-            raise CodeError(f"RandomTree: expected contrasts 0 or 1 and a seed, got {self.contrasts} and {self.seed}")
+        if not 0.0 < self.scale <= 1e300:
+            raise CodeError(f"RandomTree: expected a scale > 0, and at most 1e300, got {self.scale}")
+        if len(self.settings) > _SETTINGS or self.settings[-1:] == (0,):
+            raise CodeError(f"RandomTree: expected at most {_SETTINGS} settings, the last not 0, got {self.settings}")
+        sixteenths, octave, eighths, seed = padded(self.settings)
+        if not (abs(sixteenths) <= 900 and abs(octave) <= 900 and -8 < eighths <= 64 and 0 <= seed < 1 << 62):
+            raise CodeError(f"RandomTree: settings {self.settings} out of range")
 
     @property
     def code(self) -> Branches:
         """Of its symbols."""
         return Branches(BRANCH_BITS)
 
-    @property
-    def bits(self) -> int:
-        """Length of the path."""
-        return self.steps * BRANCH_BITS
-
     def bind(self, inputs: Array, shape: tuple[int, ...]) -> Tree:
         """The tree for a weight tensor (fan_in, units) whose layer has these inputs (n, fan_in)."""
-        basis = Basis.of(inputs, shape[1], bool(self.contrasts))
-        return Tree(self, basis, self._schedule(basis.eigenvalues))
+        basis = Basis.of(inputs, shape[1])
+        sixteenths, octave, eighths, seed = padded(self.settings)
+        natural = natural_bits(basis.eigenvalues, self.scale, octave)
+        wanted = min(natural * 2.0 ** (sixteenths / SIXTEENTHS), float(BRANCH_BITS * MAX_STEPS))
+        steps = min(_steps(LEAD_BITS + wanted), MAX_STEPS)
+        share = shares(basis.eigenvalues, self.scale, octave, eighths)
+        due = _steps(LEAD_BITS + (BRANCH_BITS * steps - LEAD_BITS) * share)
+        return Tree(self.scale, seed, steps, basis, np.clip(due, 1, steps))
 
-    def _schedule(self, eigenvalues: Array) -> NDArray[np.int64]:
-        """After which step each coordinate is drawn."""
-        share = shares(eigenvalues, self.prior, self.octave, self.eighths)
-        due = (LEAD_BITS + (self.bits - LEAD_BITS) * share) / BRANCH_BITS
-        return np.clip(np.ceil(due - 1e-6).astype(np.int64), 1, self.steps)
+
+def padded(settings: tuple[int, ...]) -> tuple[int, ...]:
+    """All of a tree's settings."""
+    return settings + (0,) * (_SETTINGS - len(settings))
 
 
-def shares(eigenvalues: Array, prior: Gaussian, octave: int, eighths: int) -> Array:
+def trimmed(*settings: int) -> tuple[int, ...]:
+    """A tree's settings without the zeros at the end."""
+    while settings[-1:] == (0,):
+        settings = settings[:-1]
+    return settings
+
+
+def _told(eigenvalues: Array, scale: float, octave: int) -> Array:
+    """Nats told of each coordinate and those before it, (d,); as logarithms, since a scale may be any double."""
+    logs = (octave - 6) * math.log(2.0) + 2.0 * math.log(scale) + np.log(eigenvalues)
+    return np.cumsum(0.5 * np.logaddexp(0.0, logs))
+
+
+def natural_bits(eigenvalues: Array, scale: float, octave: int) -> float:
+    """Of a path that tells all coordinates as their curvature deserves."""
+    return float(_told(eigenvalues, scale, octave)[-1:].sum()) / math.log(2.0)
+
+
+def shares(eigenvalues: Array, scale: float, octave: int, eighths: int) -> Array:
     """The share of the path that each coordinate (d,) waits for; rises to 1."""
-    told = np.cumsum(np.log1p(math.ldexp(prior.parameters[0] ** 2, octave - 6) * eigenvalues))
+    told = _told(eigenvalues, scale, octave)
     return np.asarray((told / max(float(told[-1]), 1e-300)) ** (1.0 + eighths / 8.0)) if told.size else told
+
+
+def _steps(bits: Any) -> Any:
+    """Whole steps that hold so many bits; not one more for a last digit."""
+    return np.ceil(np.asarray(bits) / BRANCH_BITS - 1e-6).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,43 +167,38 @@ class Basis:
     eigenvalues: Array  # of H'H, one a coordinate
 
     @classmethod
-    def of(cls, inputs: Array, units: int, centred: bool) -> Basis:
+    def of(cls, inputs: Array, units: int) -> Basis:
         """Eigenvectors of H'H whose largest entry is positive, by descending eigenvalues; null directions left out."""
         values, vectors = linalg.eigh(inputs.T @ inputs)
         kept = np.flatnonzero(values > _NULL * max(float(values.max(initial=0.0)), 1e-300))[::-1]
         values, vectors = values[kept], vectors[:, kept]
         largest = np.abs(vectors).argmax(axis=0)
         vectors = vectors * np.sign(vectors[largest, np.arange(kept.size)])
-        contrasts = linalg.helmert(units).T if centred and units > 1 else np.eye(units)
+        contrasts = linalg.helmert(units).T if units > 1 else np.eye(1)
         return cls(vectors, contrasts, np.repeat(values, contrasts.shape[1]))
 
     def weights(self, z: ArrayLike) -> Array:
         """(r c,) coordinates to (fan_in, units) weights."""
         return self.vectors @ np.reshape(z, (self.vectors.shape[1], -1)) @ self.contrasts.T
 
-    def pull(self, gradient: ArrayLike) -> Array:
-        """A slope in the weights (fan_in, units) as one in the coordinates (r c,)."""
-        grid = np.reshape(gradient, (self.vectors.shape[0], -1))
-        return (self.vectors.T @ grid @ self.contrasts).ravel()
+    @functools.cached_property
+    def matrix(self) -> Array:
+        """What takes coordinates to weights, row-major, (fan_in units, r c): orthonormal columns."""
+        return np.asarray(np.kron(self.vectors, self.contrasts), np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """A random tree with its coordinates: what :class:`RandomTree` becomes for one tensor."""
+    """A random tree with its coordinates: what :class:`RandomTree` becomes for one tensor.
 
-    told: RandomTree
+    ``count`` is the number of its symbols, the steps of a path; ``scale`` the prior's.
+    """
+
+    scale: float
+    seed: int
+    count: int
     basis: Basis
     due: NDArray[np.int64]  # (coordinates,) the step after which each is drawn, from 1
-
-    @property
-    def count(self) -> int:
-        """Symbols of a path, its steps."""
-        return self.told.steps
-
-    @property
-    def scale(self) -> float:
-        """The prior's."""
-        return float(self.told.prior.parameters[0])
 
     def drawn(self, step: int) -> slice:
         """The coordinates that are drawn at a step, from 0."""
@@ -200,7 +211,7 @@ class Tree:
     def draws(self, step: int) -> Array:
         """What every state draws at a step, (2^16, coordinates drawn), in units of the weights."""
         drawn = self.drawn(step)
-        return self.scale * normals(self.told.seed, step, 1 << STATE_BITS, drawn.stop - drawn.start)
+        return self.scale * normals(self.seed, step, 1 << STATE_BITS, drawn.stop - drawn.start)
 
     def coordinates(self, branches: ArrayLike) -> Array:
         """The coordinates (r c,) on a path of ``count`` branches."""
@@ -209,7 +220,7 @@ class Tree:
             state = self.follow(state, branch)
             drawn = self.drawn(step)
             if drawn.stop > drawn.start:
-                z[drawn] = normals(self.told.seed, step, 1, drawn.stop - drawn.start, first=int(state))[0]
+                z[drawn] = normals(self.seed, step, 1, drawn.stop - drawn.start, first=int(state))[0]
         return self.scale * z
 
     def dequantize(self, symbols: ArrayLike) -> Array:

@@ -18,7 +18,7 @@ from mdl.codes.coder import Symbols
 from mdl.codes.random import BRANCH_BITS, Tree
 from mdl.masses import Array
 
-_STEPS, _MODELS = 8, 25  # so many steps in one quadratic model, or more where it would take more models
+_STEPS, _MODELS = 8, 32  # so many steps in one quadratic model, or more where it would take more models
 _LAST = 400  # paths whose true length is computed at the end
 _BRANCHES = np.arange(1 << BRANCH_BITS)
 
@@ -26,14 +26,25 @@ _BRANCHES = np.arange(1 << BRANCH_BITS)
 class Target(Protocol):
     """The data's length as a function of the coordinates z (d,)."""
 
+    @property
+    def start(self) -> Array:
+        """Where the data and the prior leave z, (d,)."""
+        ...
+
+    @property
+    def bend(self) -> Array:
+        """The curvature of ``nats`` there, (d, d)."""
+        ...
+
     def nats(self, z: Array) -> float:
         """-ln p(D | z)."""
         ...
 
-    def around(self, z: Array, first: int) -> tuple[Array, Array, Array]:
+    def around(self, z: Array, first: int, bend: Array) -> tuple[Array, Array, Array]:
         """A quadratic model that holds where the data and the prior leave z, given its entries before ``first``.
 
-        Returns a point with the same first entries, and gradient (d,) and curvature (d, d) of ``nats`` there.
+        It is sought from z and the curvature ``bend``. Returns a point with the same first entries, and gradient (d,)
+        and curvature (d, d) of ``nats`` there.
         """
         ...
 
@@ -59,10 +70,14 @@ class _Paths:
 
 @dataclass(frozen=True)
 class _Chain:
-    """The conditional posterior of the coordinates from ``first`` on: mean + root noise, noise standard normal."""
+    """The conditional posterior of the coordinates from ``first`` on: mean + root noise, noise standard normal.
+
+    ``bend`` is the curvature that it follows from.
+    """
 
     first: int
     root: Array
+    bend: Array
 
     def completed(self, paths: _Paths, index: int, drawn: int) -> Array:
         """One path, with the posterior mean of what it has not drawn yet."""
@@ -89,7 +104,7 @@ def search(tree: Tree, target: Target, width: int = 4096) -> Symbols:
         np.zeros((1, size)), np.zeros(1), np.zeros(1, np.int64), np.zeros((1, tree.count), np.int8),
         np.zeros((1, size)), np.zeros((1, size)),
     )  # fmt: skip
-    chain, every = _Chain(0, np.zeros((size, 0))), max(_STEPS, -(-tree.count // _MODELS))
+    chain, every = _Chain(0, np.zeros((size, 0)), target.bend), max(_STEPS, -(-tree.count // _MODELS))
     for step in range(tree.count):
         drawn = tree.drawn(step)
         if step % every == 0:
@@ -102,8 +117,8 @@ def search(tree: Tree, target: Target, width: int = 4096) -> Symbols:
 
 def _remodel(paths: _Paths, chain: _Chain, target: Target, first: int, precision: float) -> _Chain:
     """Scores and conditional posteriors of all paths in a new quadratic model about the best of them."""
-    told = chain.completed(paths, paths.best(), first) if first else paths.z[0]
-    centre, slope, bend = target.around(told, first)
+    told = chain.completed(paths, paths.best(), first) if first else target.start
+    centre, slope, bend = target.around(told, first, chain.bend)
     away = paths.z[:, :first] - centre[:first]
     posterior = linalg.cho_factor(bend[first:, first:] + precision * np.eye(len(centre) - first))
     pull = linalg.cho_solve(posterior, bend[first:, :first]) if first < len(centre) else bend[first:, :first]
@@ -113,7 +128,8 @@ def _remodel(paths: _Paths, chain: _Chain, target: Target, first: int, precision
     paths.noise = np.zeros_like(paths.mean)
     left = len(centre) - first
     covariance = linalg.cho_solve(posterior, np.eye(left)) if left else np.empty((0, 0))
-    return _Chain(first, linalg.cholesky(0.5 * (covariance + covariance.T), lower=True) if left else covariance)
+    root = linalg.cholesky(0.5 * (covariance + covariance.T), lower=True) if left else covariance
+    return _Chain(first, root, bend)
 
 
 def _grown(paths: _Paths, chain: _Chain, tree: Tree, step: int, drawn: slice, width: int) -> _Paths:

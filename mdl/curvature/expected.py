@@ -232,7 +232,7 @@ def _of_drawn_predictions(
     for rows in _chunks(len(objective.X), objective.size + K * K * 4):
         X, y = objective.X[rows], objective.targets[rows]
         V = _of_predictions(X, covariance, K)
-        root = np.linalg.cholesky(V + 1e-12 * np.einsum("naa->n", V)[:, None, None] * np.eye(K) + 1e-30 * np.eye(K))
+        root = _roots(V)
         p, H, z = np.zeros((len(X), K)), np.zeros_like(V), np.zeros((len(X), K))
         for k in range(samples):
             z = -z if k % 2 else rng.standard_normal(z.shape)
@@ -246,6 +246,16 @@ def _of_drawn_predictions(
         slope += (X.T @ p).ravel()
         bend += outer_sum(X, H)
     return Curved(nats, slope, bend)
+
+
+def _roots(V: Array) -> Array:
+    """S with S Sᵀ = V for each of (n, K, K) covariances, which rounding may have left without a Cholesky factor."""
+    eye = np.eye(V.shape[1])
+    try:
+        return np.linalg.cholesky(V + 1e-12 * np.einsum("naa->n", V)[:, None, None] * eye + 1e-30 * eye)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(V)
+        return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
 
 
 def _of_predictions(X: Array, covariance: Array, outputs: int) -> Array:

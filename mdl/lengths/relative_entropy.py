@@ -6,23 +6,23 @@ A file of about KL(posterior || prior) bits of branches, and the data under the 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
 from mdl import likelihoods
-from mdl.codes.numbers import integer_bits
-from mdl.codes.random import BRANCH_BITS, LEAD_BITS, MAX_STEPS, Basis, RandomTree, shares
+from mdl.codes.describe import describe
+from mdl.codes.random import SIXTEENTHS, Basis, RandomTree, natural_bits, padded, shares, trimmed
 from mdl.codes.scheme import Coding, Scheme
 from mdl.codes.shaped import ShapedCoding
 from mdl.codes.tree_search import search
-from mdl.curvature import Objective, mode
-from mdl.curvature.objective import outer_sum
+from mdl.curvature import Objective, expected_curvature, mode
 from mdl.errors import MdlError, PriorError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
@@ -33,10 +33,11 @@ from mdl.weights import Weights
 
 _WEIGHT, _BIAS = "layers.0.weight", "layers.0.bias"
 _SCALES = 16  # tried at most
-_SAMPLES, _ROUNDS = 4, 4
-_FIRST_STEPS, _LATER_STEPS = 16, 3  # of Newton's method; later modes start near
-_BUDGETS = (0.8, 1.0, 1.2)  # times the bits that the posterior's divergence says
-_MANY_BUDGETS = tuple(k / 8 for k in range(3, 11))
+_FEW_DRAWS, _DRAWS, _MANY_DRAWS = 8, 32, 128  # an example: to choose a scale, in a search, to settle a posterior
+_SETTLING = 100  # steps to a posterior, at most
+_NO_GAIN = 1e-2  # nats
+_BUDGETS = (1.0, 1.05, 1.1, 1.15)  # times the bits that the posterior's divergence says
+_MANY_BUDGETS = tuple(k / 16 for k in range(8, 21))
 _CHEAP_BITS = 100
 
 
@@ -60,7 +61,7 @@ def relative_entropy(
     Returns
     -------
     CodeLength
-        Parts ``weights`` (the path), ``data``, ``intercepts``, ``prior``, ``quantizer`` (bits, curvature, warp, seed),
+        Parts ``weights`` (the path), ``data``, ``intercepts``, ``quantizer`` (the prior's scale, the tree's settings),
         ``choice``, ``support``, ``header``.
 
     Examples
@@ -133,154 +134,161 @@ def shortest(
         raise MdlError("relative_entropy: expected a feed-forward network without hidden layers")
     trials = Trials(model, X, y)
     coded: Any = trials.with_coded_free()
-    prior, target = _fitted(Objective(coded, trials.inputs, np.asarray(y)), prior)
-    budgets = _BUDGETS if target.bits > _CHEAP_BITS else _MANY_BUDGETS
-    trees = dict.fromkeys(_tree(target, prior, budget, seed) for budget in budgets)
-    candidates = [_message(trials, target, tree, width) for tree in trees]
+    target = _fitted(Objective(coded, trials.inputs, np.asarray(y)), prior).settled(_MANY_DRAWS)
+    if target.bits > _CHEAP_BITS:
+        trees = [_tree(target, budget, seed) for budget in _BUDGETS]
+    else:  # what the settings take counts as well
+        few = [RandomTree(target.scale, trimmed(0, octave, 0, seed)) for octave in (-1, 0, 1)]
+        trees = [*few, *(_tree(target, budget, seed) for budget in _MANY_BUDGETS)]
+    candidates = [_message(trials, target, tree, width) for tree in dict.fromkeys(trees)]
     return min(candidates, key=lambda found: found.ideal().comparable.nats)
 
 
-def _fitted(objective: Objective, prior: Gaussian) -> tuple[Gaussian, _Coordinates]:
+def _fitted(objective: Objective, prior: Gaussian) -> _Coordinates:
     """An open scale is the one of 2^k and 3/2 2^k with the shortest expected length."""
     if prior.scale is not None:
-        return prior, _Coordinates.of(objective, prior)
+        return _Coordinates.of(objective, prior.scale)
     rms = math.sqrt(float(np.mean(objective.vector**2))) if objective.size else 1.0
     tried: dict[int, _Coordinates] = {}
 
-    def scale(place: int) -> Gaussian:
-        return Gaussian(math.ldexp(1.5 if place % 2 else 1.0, place // 2))
-
     def nats(place: int) -> float:
         if place not in tried:
-            tried[place] = _Coordinates.of(objective, scale(place))
+            tried[place] = _Coordinates.of(objective, math.ldexp(1.5 if place % 2 else 1.0, place // 2))
         return tried[place].expected
 
     best = 2 * round(math.log2(max(rms, 1e-250)))
     while (closer := min((best, best - 1, best + 1), key=nats)) != best and len(tried) < _SCALES:
         best = closer
-    return scale(best), tried[best]
+    return tried[best]
 
 
 @dataclass(frozen=True, eq=False)
 class _Coordinates:
-    """The data's length in the coordinates of a basis, and where data and prior leave them.
+    """The data's length in the coordinates of a basis, and the Gaussian posterior that makes it and the prior short.
 
-    ``bend`` is the mean curvature about the mode ``start``, ``mean_nats`` the mean length of the data: over a Gaussian
-    posterior that has this curvature. Where classes are nearly separated, the curvature at the mode itself is far less.
+    The posterior has the mean ``start`` and the precision ``bend`` plus the prior's: at the optimum ``bend`` is the
+    curvature's mean over it. Where classes are nearly separated, the curvature at the mode is far less, and a model
+    about the mode says nothing of the paths that a tree offers.
     """
 
     objective: Objective
     basis: Basis
-    precision: float
+    scale: float  # of the prior
     start: Array
     bend: Array
-    mean_nats: float = 0.0
 
     @classmethod
-    def of(cls, objective: Objective, prior: Gaussian) -> _Coordinates:
-        """At a prior; a noise scale is that of the residuals at the mode."""
+    def of(cls, objective: Objective, scale: float) -> _Coordinates:
+        """Near the posterior under a prior; a noise scale is that of the residuals at the mode."""
         likelihood, units = objective.model.likelihood, objective.model.weights[_WEIGHT].shape[1]
+        top = mode(objective, scale**-2)
         if isinstance(likelihood, likelihoods.Gaussian):
-            predictions = objective.model_at(mode(objective, prior.parameters[0] ** -2)).predict(objective.X)
+            predictions = objective.model_at(top).predict(objective.X)
             noise = replace(likelihood, scale=None).fit(predictions, objective.targets).scale
             objective = objective.with_noise(noise or 1.0)
-        basis = Basis.of(objective.X, units, isinstance(likelihood, likelihoods.Categorical))
-        empty = cls(objective, basis, prior.parameters[0] ** -2, np.empty(0), np.empty((0, 0)))
-        start, _, bend = empty.around(np.zeros(basis.eigenvalues.size), 0)
-        if isinstance(likelihood, likelihoods.Gaussian):  # its curvature is the same everywhere
-            covariance = linalg.inv(empty._posterior(bend, 0)) if len(bend) else bend
-            return replace(
-                empty, start=start, bend=bend, mean_nats=empty.nats(start) + 0.5 * float(np.sum(covariance * bend))
-            )
-        return empty._averaged(start, bend)
+            top = mode(objective, scale**-2)
+        basis = Basis.of(objective.X, units)
+        map = basis.matrix
+        about_mode = cls(objective, basis, scale, map.T @ top, map.T @ objective.ggn(top) @ map)
+        return about_mode.settled(_FEW_DRAWS)
 
-    def _averaged(self, start: Array, bend: Array) -> _Coordinates:
-        """``bend`` and ``mean_nats`` by a few samples of the posterior, which change it in turn."""
-        normals = np.random.default_rng(0).standard_normal((_SAMPLES // 2, len(start)))
-        normals, nats = np.concatenate([normals, -normals]), 0.0
-        for _ in range(_ROUNDS if len(start) else 0):
-            root = linalg.cholesky(self._posterior(bend, 0), lower=False)
-            samples = start + linalg.solve_triangular(root, normals.T).T
-            nats = float(np.mean([self.nats(z) for z in samples]))
-            bend = 0.5 * (bend + np.mean([self.curve(z) for z in samples], axis=0))
-        return replace(self, start=start, bend=bend, mean_nats=nats)
+    def settled(self, samples: int) -> _Coordinates:
+        """At the posterior, its expectations from so many draws an example: too few are fitted themselves."""
+        found = self._settled(self.start, 0, self.bend, _SETTLING, samples)
+        return replace(self, start=found.z, bend=found.bend)
+
+    @functools.cached_property
+    def expected(self) -> float:
+        """About the length of a sample of the posterior and of the data under it, nats."""
+        return self._state(self.start, 0, self.bend, _FEW_DRAWS).nats
+
+    @property
+    def precision(self) -> float:
+        """Of the prior."""
+        return self.scale**-2
 
     @property
     def bits(self) -> float:
         """KL of the posterior from the prior, bits."""
         return float(_divergence(self).sum()) / LN2
 
-    @property
-    def expected(self) -> float:
-        """About the length of a sample of the posterior and of the data under it, nats."""
-        return self.mean_nats + self.bits * LN2
-
     def nats(self, z: Array) -> float:
         return self.objective.nats(self.basis.weights(z).ravel())
 
-    def slope(self, z: Array) -> Array:
-        return self.basis.pull(self.objective.gradient(self.basis.weights(z).ravel()))
+    def around(self, z: Array, first: int, bend: Array) -> tuple[Array, Array, Array]:
+        """At the posterior of what follows ``first``, sought from this mean and curvature."""
+        found = self._settled(z, first, bend, 1, _DRAWS)
+        return found.z, found.slope, found.curvature
 
-    def curve(self, z: Array) -> Array:
-        model = self.objective.model_at(self.basis.weights(z).ravel())
-        root = self.objective.link.root(model.predict(self.objective.X).reshape(len(self.objective.X), -1))
-        contrasted = np.einsum("uc,nuk->nck", self.basis.contrasts, root, optimize=True)
-        return outer_sum(self.objective.X @ self.basis.vectors, contrasted @ contrasted.swapaxes(1, 2))
+    def _settled(self, z: Array, first: int, bend: Array, steps: int, samples: int) -> _State:
+        """Natural-gradient steps, halved where they do not gain."""
+        here = self._state(z, first, bend, samples)
+        for _ in range(steps):
+            before = here.nats
+            here = self._stepped(here, first, samples)
+            if here.nats > before - _NO_GAIN:
+                break
+        return here
 
-    def around(self, z: Array, first: int) -> tuple[Array, Array, Array]:
-        """Laplace's model: at the mode of what follows ``first``."""
-        z = self._settled(z.copy(), first)
-        return z, self.slope(z), self.curve(z)
+    def _stepped(self, here: _State, first: int, samples: int) -> _State:
+        size = 1.0
+        while size > 0.01:
+            bend = (1.0 - size) * here.bend + size * here.curvature
+            z = here.z.copy()
+            slope = here.slope[first:] + self.precision * z[first:]
+            if first < len(z):
+                z[first:] -= size * linalg.solve(self._posterior(bend, first), slope, assume_a="pos")
+            there = self._state(z, first, bend, samples)
+            if there.nats < here.nats:
+                return there
+            size *= 0.5
+        return here
 
     def _posterior(self, bend: Array, first: int) -> Array:
         return bend[first:, first:] + self.precision * np.eye(len(bend) - first)
 
-    def _newton(self, z: Array, slope: Array, bend: Array, first: int) -> Array:
-        step: Array = linalg.solve(
-            self._posterior(bend, first), slope[first:] + self.precision * z[first:], assume_a="pos"
-        )
-        return step
-
-    def _settled(self, z: Array, first: int) -> Array:
-        """The mode given the entries before ``first``, by Newton's method with halved steps."""
-
-        def value(at: Array) -> float:
-            return self.nats(at) + 0.5 * self.precision * float(at[first:] @ at[first:])
-
-        here = value(z)
-        steps = (_FIRST_STEPS if not first else _LATER_STEPS) if first < len(z) else 0
-        for _ in range(steps):
-            step = self._newton(z, self.slope(z), self.curve(z), first)
-            for halvings in range(8):
-                moved = z.copy()
-                moved[first:] -= step * 0.5**halvings
-                if (there := value(moved)) < here:
-                    break
-            else:
-                break
-            z, gained, here = moved, here - there, there
-            if gained < 1e-2:
-                break
-        return z
+    def _state(self, z: Array, first: int, bend: Array, samples: int) -> _State:
+        """The posterior of what follows ``first`` with this mean and this curvature, and where its length falls."""
+        root, map = linalg.cholesky(self._posterior(bend, first), lower=True), self.basis.matrix
+        free = map[:, first:] @ linalg.solve_triangular(root, np.eye(len(root)), lower=True, trans="T")
+        data = expected_curvature(self.objective, map @ z, free @ free.T, samples=samples)
+        spread = float(np.square(free).sum()) + float(z[first:] @ z[first:])
+        log_det = -2.0 * float(np.log(np.diag(root)).sum())
+        kl = 0.5 * (self.precision * spread - len(root) * (1.0 + math.log(self.precision)) - log_det)
+        return _State(z, bend, data.nats + kl, map.T @ data.mean, map.T @ data.curvature @ map)
 
 
-def _tree(target: _Coordinates, prior: Gaussian, budget: float, seed: int) -> RandomTree:
+class _State(NamedTuple):
+    """A posterior, the length of data and weights under it, and the data's expected slope and curvature."""
+
+    z: Array
+    bend: Array
+    nats: float
+    slope: Array
+    curvature: Array
+
+
+def _tree(target: _Coordinates, budget: float, seed: int) -> RandomTree:
     """As many bits as the posterior's divergence from the prior, in the order that it needs them."""
     needs = _divergence(target)
-    steps = round((budget * float(needs.sum()) / LN2 + LEAD_BITS) / BRANCH_BITS)
-    steps = int(np.clip(steps, LEAD_BITS // BRANCH_BITS, MAX_STEPS))
+    bits = budget * float(needs.sum()) / LN2
     share = np.cumsum(needs) / max(float(needs.sum()), 1e-300)
-    eigenvalues = target.basis.eigenvalues
+    eigenvalues, scale = target.basis.eigenvalues, target.scale
 
-    def lag(schedule: tuple[int, int]) -> float:
-        off = np.abs(shares(eigenvalues, prior, *schedule) - share).max(initial=0.0)
-        told = sum(integer_bits(number).size for number in schedule)
-        return float(off) * steps * BRANCH_BITS + told  # a bit late or early costs about a bit
+    def settings(octave: int, eighths: int) -> tuple[int, ...]:
+        natural = natural_bits(eigenvalues, scale, octave)
+        length = round(SIXTEENTHS * math.log2(max(bits, 1.0) / max(natural, 1e-300)))
+        return trimmed(length, octave, eighths, seed)
+
+    def cost(settings: tuple[int, ...]) -> float:
+        _, octave, eighths, _ = padded(settings)
+        off = np.abs(shares(eigenvalues, scale, octave, eighths) - share).max(initial=0.0)
+        told = sum(part.size for _, part in describe(RandomTree(scale, settings)))
+        return float(off) * bits + told  # a bit late or early costs about a bit
 
     centre = _octave(target)
-    octave, eighths = min(itertools.product(range(centre - 3, centre + 4), range(-5, 5)), key=lag)
-    contrasts = int(isinstance(target.objective.model.likelihood, likelihoods.Categorical))
-    return RandomTree(prior, steps, octave, eighths, contrasts, seed)
+    tried = itertools.starmap(settings, itertools.product(range(centre - 3, centre + 4), range(-5, 5)))
+    return RandomTree(scale, min(tried, key=cost))
 
 
 def _octave(target: _Coordinates) -> int:

@@ -30,7 +30,7 @@ LIKELIHOODS = [
     likelihoods.Poisson(),
 ]
 SHAPED = [
-    random.RandomTree(priors.Gaussian(1.5), steps=20, octave=-1, eighths=2, contrasts=1, seed=3),
+    random.RandomTree(1.5, (-7, -1, 2, 3)),
     curved.CurvedGrid(3.0, (0.5, 0.25)),
     curved.ByStep(priors.Gaussian(1.0), reach=2.5),
 ]
@@ -84,7 +84,8 @@ def test_every_class_that_a_message_may_hold_has_a_tag() -> None:
 
 
 def test_the_document_lists_tags_and_fields() -> None:
-    kinds = {int: "integer", float: "real", str: "text", tuple: "reals", **describe._ROLES}
+    numbers = {int: "integer", float: "real", tuple[int, ...]: "integers", tuple[float, ...]: "reals"}
+    kinds: Any = {**numbers, str: "text", **describe._ROLES}
     rows = []
     for role_, families in FAMILIES.items():
         for number, family in enumerate(families):

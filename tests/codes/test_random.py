@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mdl.codes.random import Basis, Branches, RandomTree, Tree, normals
+from mdl.codes.random import Basis, Branches, RandomTree, Tree, normals, trimmed
 from mdl.codes.tree_search import search
 from mdl.errors import CodeError
-from mdl.priors import Gaussian
 
 RNG = np.random.default_rng(8)
-TOLD = RandomTree(Gaussian(2.0), steps=30)
+TOLD = RandomTree(2.0, (16,))
+LONGER = -5  # sixteenths: 60 bits, about what the data tell
 
 
 def philox(key: tuple[int, int], block: int) -> list[int]:
@@ -54,24 +54,23 @@ def test_normals_are_normal() -> None:
     assert np.abs(np.corrcoef(table[:, 0], normals(0, 1, 1 << 16, 1)[:, 0])[0, 1]) < 0.015
 
 
-def basis(units: int = 1, centred: bool = False) -> tuple[Any, Basis]:
+def basis(units: int = 1) -> tuple[Any, Basis]:
     inputs = RNG.normal(0.0, 1.0, (50, 6)) * [3.0, 2.0, 1.0, 0.5, 0.1, 0.0]
-    return inputs, Basis.of(inputs, units, centred)
+    return inputs, Basis.of(inputs, units)
 
 
-@pytest.mark.parametrize(("units", "centred", "coordinates"), [(1, False, 5), (3, False, 15), (3, True, 10)])
-def test_a_basis_is_orthonormal_and_diagonal(units: int, centred: bool, coordinates: int) -> None:
-    inputs, found = basis(units, centred)
-    assert found.eigenvalues.size == coordinates  # the null direction is left out
+@pytest.mark.parametrize(("units", "coordinates"), [(1, 5), (2, 5), (3, 10)])
+def test_a_basis_is_orthonormal_and_diagonal(units: int, coordinates: int) -> None:
+    inputs, found = basis(units)
+    assert found.eigenvalues.size == coordinates  # the null direction is left out, and what all units share
     assert (np.diff(found.eigenvalues) <= 1e-9).all()
     maps = np.stack([found.weights(z).ravel() for z in np.eye(coordinates)])
     np.testing.assert_allclose(maps @ maps.T, np.eye(coordinates), atol=1e-12)
+    np.testing.assert_allclose(found.matrix, maps.T, atol=1e-15)
     gram = np.kron(inputs.T @ inputs, np.eye(units))
     np.testing.assert_allclose(maps @ gram @ maps.T, np.diag(found.eigenvalues), atol=1e-9)
-    if centred:
+    if units > 1:
         np.testing.assert_allclose(found.weights(RNG.normal(size=coordinates)).sum(axis=1), 0.0, atol=1e-12)
-    slope = RNG.normal(size=(6, units))
-    np.testing.assert_allclose(found.pull(slope), maps @ slope.ravel(), atol=1e-12)
 
 
 def bound(told: RandomTree = TOLD) -> Tree:
@@ -97,22 +96,33 @@ def test_coordinates_are_drawn_in_order_and_all_of_them() -> None:
     drawn = [tree.drawn(step) for step in range(tree.count)]
     assert [k for piece in drawn for k in range(piece.start, piece.stop)] == list(range(tree.due.size))
     assert tree.due.min() > 4  # the lead
-    early = bound(replace(TOLD, eighths=-4))
+    early = bound(replace(TOLD, settings=(16, 0, -4)))
     assert (early.due >= tree.due).all()
     assert early.due[0] > tree.due[0]
 
 
+def test_the_length_of_a_path_follows_from_inputs_and_settings() -> None:
+    """Written from docs/format.md."""
+    inputs, found = basis()
+    for sixteenths, octave in ((0, 0), (5, -2), (-9, 3)):
+        tree = RandomTree(2.0, trimmed(sixteenths, octave)).bind(inputs, (6, 1))
+        natural = 0.5 * np.log2(1.0 + 2.0 ** (octave - 6) * 4.0 * found.eigenvalues).sum()
+        assert tree.count == math.ceil((8 + natural * 2.0 ** (sixteenths / 16)) / 2)
+    assert TOLD.bind(0.0 * inputs, (6, 1)).count == 4  # the lead alone
+    assert RandomTree(1e300, (900, 900)).bind(inputs, (6, 1)).count == 1 << 13
+
+
 def test_branches_cost_their_bits_and_other_seeds_are_other_trees() -> None:
     assert TOLD.code.nats(np.zeros(30, np.int32)).sum() == pytest.approx(60 * math.log(2.0))
-    other = bound(replace(TOLD, seed=1))
-    path = np.zeros(30, np.int32)
+    other = bound(replace(TOLD, settings=(16, 0, 0, 1)))
+    path = np.zeros(other.count, np.int32)
     assert not np.allclose(other.coordinates(path), bound().coordinates(path))
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"steps": 3}, {"steps": 1 << 14}, {"eighths": -8}, {"octave": 1000}, {"contrasts": 2}, {"seed": -1},
-     {"prior": Gaussian()}, {"prior": Gaussian(1.0, loc=0.5)}],
+    [{"settings": (901,)}, {"settings": (0, 1000)}, {"settings": (0, 0, -8)}, {"settings": (0, 0, 0, -1)},
+     {"settings": (1, 0)}, {"settings": (0, 0, 0, 1, 1)}, {"scale": 0.0}, {"scale": math.nan}],
     ids=str,
 )  # fmt: skip
 def test_impossible_trees_are_refused(change: dict[str, Any]) -> None:
@@ -135,7 +145,11 @@ class Quadratic:
     def nats(self, z: Any) -> float:
         return 0.5 * float((z - self.optimum) @ self.bend @ (z - self.optimum))
 
-    def around(self, z: Any, first: int) -> tuple[Any, Any, Any]:
+    @property
+    def start(self) -> Any:
+        return self.around(np.zeros(len(self.optimum)), 0, self.bend)[0]
+
+    def around(self, z: Any, first: int, bend: Any) -> tuple[Any, Any, Any]:
         z, rest = z.copy(), slice(first, None)
         posterior = self.bend[rest, rest] + 0.25 * np.eye(len(z) - first)
         pull = self.bend[rest] @ self.optimum - self.bend[rest, :first] @ z[:first]
@@ -143,7 +157,7 @@ class Quadratic:
         return z, self.bend @ (z - self.optimum), self.bend
 
     def evidence_nats(self) -> float:
-        centre, _, _ = self.around(np.zeros(len(self.optimum)), 0)
+        centre = self.start
         _, log_det = np.linalg.slogdet(4.0 * self.bend + np.eye(len(centre)))
         return self.nats(centre) + 0.125 * float(centre @ centre) + 0.5 * float(log_det)
 
@@ -163,7 +177,7 @@ def total(width: int, seeds: range, size: int = 24) -> tuple[float, float]:
     inputs = np.random.default_rng(4).normal(size=(200, size)) @ np.diag(np.geomspace(1.0, 0.05, size))
     lengths = []
     for seed in seeds:
-        tree = RandomTree(Gaussian(2.0), steps=30, octave=6, seed=seed).bind(inputs, (size, 1))
+        tree = RandomTree(2.0, trimmed(LONGER, 6, 0, seed)).bind(inputs, (size, 1))
         branches = search(tree, data, width)
         assert branches.shape == (30,)
         lengths.append(60 + data.nats(tree.coordinates(branches)) / math.log(2.0))
