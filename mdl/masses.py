@@ -135,8 +135,13 @@ def student_t_mass(lower: ArrayLike, upper: ArrayLike, df: float) -> Array:
     far, near = _split(lower, upper)
 
     def upper_tail(x: Array) -> Array:
-        near_centre = special.betaincc(0.5, 0.5 * df, x * x / (df + x * x))
-        return 0.5 * np.where(x * x < df, near_centre, special.betainc(0.5 * df, 0.5, df / (df + x * x)))
+        def central(x: Array) -> Array:
+            return special.betaincc(0.5, 0.5 * df, x * x / (df + x * x))
+
+        def outer(x: Array) -> Array:
+            return special.betainc(0.5 * df, 0.5, df / (df + x * x))
+
+        return 0.5 * np.piecewise(x, [x * x < df], [central, outer])
 
     def slope(x: Array) -> Array:
         return (df + 1) * x / (df + x * x)

@@ -35,6 +35,7 @@ _SHAPE_BITS = 4  # significant, of a fitted shape
 _SAMPLE = 1 << 12  # weights that a shape is fitted to: it is told in so few bits
 _NARROW = 0.25  # of the scale: cells across which a density hardly bends
 _PITCHES = (1, 2, 4)  # exponents are told in multiples of one of these
+_CORE = 8  # cells each side of the centre whose masses a mean square takes
 _FARTHEST = _RANGE - _PITCHES[-1]  # from 0, of an exponent before it is rounded to its pitch
 
 Exponents = NDArray[np.int64]
@@ -182,6 +183,26 @@ class ScaledMatrix:
             nats[0] += sum(axis.nats for axis in axes)
         return nats.reshape(values.shape)
 
+    def total(self, symbols: ArrayLike) -> float:
+        """The sum of ``nats``, from how often each symbol occurs under each scale."""
+        flat = self._checked(symbols)
+        axes = self._axes(flat)
+        down, across = (axis.exponents for axis in axes)
+        sums = np.add.outer(np.unique(down), np.unique(across)).ravel()
+        scales, levels, nats = np.unique(sums), 2 << self.reach, sum(axis.nats for axis in axes)
+        place = np.zeros(scales[-1] - scales[0] + 1 if flat.size else 0, np.int32)
+        place[scales - scales[:1]] = levels * np.arange(scales.size, dtype=np.int32) - self.lo
+        counts = np.zeros(scales.size * levels, np.int64)
+        for rows in self._blocks(flat.size):
+            top, bottom = rows.start // across.size, -(-rows.stop // across.size)
+            at = place[np.add.outer(down[top:bottom] - scales[0], across)].ravel()[: rows.stop - rows.start]
+            counts += np.bincount(at + flat[rows], minlength=counts.size)
+        for exponent, occurring in zip(scales.tolist(), counts.reshape(scales.size, levels), strict=True):
+            if occurring.any():
+                used = np.flatnonzero(occurring)
+                nats += float(occurring[used] @ np.maximum(-self._tables.masses(exponent)[used], 0.0))
+        return nats
+
     def push(self, coder: Coder, symbols: Symbols) -> None:
         """Write symbols; the exponents go on top of them, to be read first. CodeError if there are too many scales."""
         flat = self._checked(symbols)
@@ -245,7 +266,7 @@ class ScaledMatrix:
 
     def _mean_squares(self, flat: Symbols) -> tuple[Array, Array, Array]:
         squares = np.zeros(self._shape(flat.size), np.float32)
-        np.square(self._tables.centres[flat - self.lo], out=squares.reshape(-1)[: flat.size])
+        np.take(self._tables.squares, flat - self.lo, out=squares.reshape(-1)[: flat.size])
         full = np.full(squares.shape[0], squares.shape[1])
         full[-1] = flat.size - (full.size - 1) * squares.shape[1]
         filled = np.where(np.arange(squares.shape[1]) < full[-1], full.size, max(full.size - 1, 1))
@@ -293,16 +314,36 @@ class _Tables:
         return 0.5 * (lower + upper)
 
     @functools.cached_property
+    def squares(self) -> NDArray[np.float32]:
+        """The square of the middle of every symbol's cell."""
+        return np.square(self.centres).astype(np.float32)
+
+    @functools.cached_property
     def expected(self) -> Array:
         """Ln of the mean square of a symbol's weight under some exponents."""
-        squares = np.square(self.centres)
-        found = [np.exp(self._of(exponent)) for exponent in _KNOWN.tolist()]
-        return np.maximum.accumulate(np.log([mass @ squares / mass.sum() for mass in found]))
+        lower, upper = self._quantizer.cell(np.arange(self._ends[0], self._ends[1] + 1))
+        mass = _about(self._prior, lower, upper, np.exp2(_KNOWN / OCTAVE))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.log(mass @ np.square(self.centres) / mass.sum(axis=1))
+        return np.maximum.accumulate(np.nan_to_num(found, nan=-np.inf, posinf=np.inf, neginf=-np.inf))
 
     def _of(self, exponent: int) -> Array:
         scaled = replace(self._prior, scale=self._prior.scale * 2.0 ** (exponent / OCTAVE))
         lower, upper = self._quantizer.cell(np.arange(self._ends[0], self._ends[1] + 1))
         return np.asarray(scaled.log_mass(lower, upper))
+
+
+def _about(prior: Any, lower: Array, upper: Array, factors: Array) -> Array:
+    """About the masses of cells, (factors, cells), under a prior with its scale times each of some factors.
+
+    Those of the cells about the centre, and elsewhere the density at the middle times the width.
+    """
+    unit, scales = replace(prior, scale=1.0, loc=0.0), prior.scale * factors[:, None]
+    low, high = (lower - prior.loc) / scales, (upper - prior.loc) / scales
+    near = np.abs(lower + upper - 2.0 * prior.loc) < 2 * _CORE * (upper - lower)
+    mass = np.exp(unit.logpdf(0.5 * (low + high))) * (high - low)
+    mass[:, near] = np.exp(unit.log_mass(low[:, near], high[:, near]))
+    return np.asarray(mass)
 
 
 # Matrices of one model share them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -101,13 +102,27 @@ class Coding:
 
     def nats(self, tensor: Tensor, name: str = "", counted: Histogram | None = None) -> float:
         """Ideal length of the tensor, nats; from its histogram unless the code depends on the order."""
-        if self.quantizer is None or isinstance(self.code, Dirichlet | TwoLevel | ScaledMatrix):
-            return float(self.code.nats(self.symbols(tensor, name)).sum())
-        if counted is None:
-            counted = (
-                Histogram.of(self.quantizer, tensor, name) if self.chosen is None else Histogram.of_symbols(self.chosen)
-            )
+        if self.chosen is not None:
+            return self._chosen_nats
+        if not self._counts_suffice:
+            return self._in_order(self.symbols(tensor, name))
+        return self._of_counts(Histogram.of(self.quantizer, tensor, name) if counted is None else counted)
+
+    @functools.cached_property
+    def _chosen_nats(self) -> float:
+        """Of the chosen symbols; searches ask for it again and again."""
+        symbols: Any = self.chosen
+        return self._of_counts(Histogram.of_symbols(symbols)) if self._counts_suffice else self._in_order(symbols)
+
+    @property
+    def _counts_suffice(self) -> bool:
+        return not (self.quantizer is None or isinstance(self.code, Dirichlet | TwoLevel | ScaledMatrix))
+
+    def _of_counts(self, counted: Histogram) -> float:
         return float(self.code.nats(counted.symbols) @ counted.counts)
+
+    def _in_order(self, symbols: Symbols) -> float:
+        return self.code.total(symbols) if isinstance(self.code, ScaledMatrix) else float(self.code.nats(symbols).sum())
 
     def squared_error(self, tensor: Tensor) -> float:
         """Sum of squared differences between the tensor and what a reader gets."""
