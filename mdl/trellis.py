@@ -92,9 +92,10 @@ class Trellis:
 
     def dequantize(self, symbols: ArrayLike) -> Array:
         """The points of the path that the symbols take."""
-        k = np.asarray(symbols, np.int64)
+        k = np.asarray(symbols)
         grids = _second_grid(_folded((k.ravel() & 1).astype(np.uint8), self.run), self.states)
-        points: Array = k.astype(np.float64) + 0.25
+        points = k.astype(np.float64)
+        points += 0.25
         np.negative(points, out=points, where=_unfolded(grids, k.size).view(np.bool_).reshape(k.shape))
         points *= self.step
         return points

@@ -174,11 +174,12 @@ class _Words:
         return self._spelt.take(words[some], axis=0).ravel()[inside], some[word] * self._length + letter
 
 
-def groups(labels: NDArray[Any], positions: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Each distinct label >= 0, ascending, with its positions in their given order."""
+def groups(labels: NDArray[Any], positions: NDArray[np.intp] | None = None) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each distinct label >= 0, ascending, with its positions in their given order; by default its places."""
     few = labels.size and labels.max() < 1 << 16
     order = np.argsort(labels.astype(np.uint16) if few else labels, kind="stable")  # by radix if they are so short
     ordered = labels[order]
     cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     bounds = [0, *cuts.tolist(), labels.size] if labels.size else []
-    return ((int(ordered[start]), positions[order[start:end]]) for start, end in itertools.pairwise(bounds))
+    pieces = ((int(ordered[start]), order[start:end]) for start, end in itertools.pairwise(bounds))
+    return pieces if positions is None else ((label, positions[places]) for label, places in pieces)

@@ -107,7 +107,7 @@ class Discretized:
             return self._whole.push(coder, symbols)
         offsets = self._offsets(symbols)
         leading = (offsets >> self._trailing_bits).astype(np.int32)
-        for digit, positions in reversed(list(groups(leading, np.arange(leading.size)))):
+        for digit, positions in reversed(list(groups(leading))):
             within = offsets[positions] - (digit << self._trailing_bits)
             self._trailing(digit).push(coder, within.astype(np.int32))
         self._leading.push(coder, leading)
@@ -118,7 +118,7 @@ class Discretized:
             return self._whole.pop(coder, count)
         leading = self._leading.pop(coder, count)
         symbols = (leading.astype(np.int64) << self._trailing_bits) + self.lo
-        for digit, positions in groups(leading, np.arange(count)):
+        for digit, positions in groups(leading):
             symbols[positions] += self._trailing(digit).pop(coder, positions.size)
         return symbols.astype(np.int32)
 

@@ -304,7 +304,7 @@ class LogStar(IntegerCode):
     def _write_to(self, coder: Coder, numbers: Numbers) -> None:
         classes = (bit_length(numbers) - 1).astype(np.int32)
         which, within = _log_star_tables()
-        for places, members in reversed(list(groups(classes, np.arange(numbers.size)))):
+        for places, members in reversed(list(groups(classes))):
             rest = numbers[members] - (1 << places)
             low = max(places - _TOP_BITS, 0)
             for shift in range(0, low, _FLAT_BITS):
@@ -317,7 +317,7 @@ class LogStar(IntegerCode):
         which, within = _log_star_tables()
         classes = which.pop(coder, count)
         numbers = np.left_shift(1, classes, dtype=np.int64)
-        for places, members in groups(classes, np.arange(count)):
+        for places, members in groups(classes):
             low = max(places - _TOP_BITS, 0)
             rest = within[places].pop(coder, members.size).astype(np.int64) << low
             for shift in reversed(range(0, low, _FLAT_BITS)):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mdl.codes.alphabet import RUN, Alphabet, groups
+from mdl.codes.alphabet import Alphabet, groups
 from mdl.codes.coder import Bits, Coder, Symbols, as_symbols
 from mdl.codes.discretized import Discretized
 from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural, round_real
@@ -25,6 +25,7 @@ from mdl.quantize import Quantizer, UniformGrid
 OCTAVE = 8  # exponents to the octave
 MAX_REACH = 13
 MAX_ENTRIES = 1 << 18  # of the tables of one matrix, all scales together: bounds the time that a message can ask for
+_BLOCK = 1 << 19  # symbols coded at a time: bounds the memory
 _RANGE = 127  # of the exponents of one axis
 _FLOOR = 64  # exponents below the prior's own scale, at least: a line of zeros
 _SPAN = 64.0  # of the unit, at most, is the root mean square of the weights: the exponents go on from there
@@ -246,7 +247,7 @@ class ScaledMatrix:
     def _blocks(self, count: int) -> list[slice]:
         """Some whole rows at a time."""
         width = max(min(count, self.columns), 1)
-        height = max(1, RUN // width) * width
+        height = max(1, _BLOCK // width) * width
         return [slice(start, min(start + height, count)) for start in range(0, count, height)]
 
     def _places(self, axes: list[_Axis], rows: slice) -> Iterator[tuple[int, NDArray[np.intp]]]:
@@ -254,7 +255,7 @@ class ScaledMatrix:
         down, across = (axis.exponents for axis in axes)
         top, bottom = rows.start // across.size, -(-rows.stop // across.size)
         sums = np.add.outer(down[top:bottom], across).ravel()[: rows.stop - rows.start]
-        found = groups((sums + 2 * _RANGE).astype(np.uint16), np.arange(sums.size))
+        found = groups((sums + 2 * _RANGE).astype(np.uint16))
         return ((label - 2 * _RANGE, places) for label, places in found)
 
     def _axes(self, flat: Symbols) -> list[_Axis]:

@@ -104,7 +104,7 @@ class Coding:
         """Ideal length of the tensor, nats; from its histogram unless the code depends on the order."""
         if self.chosen is not None:
             return self._chosen_nats
-        if not self._counts_suffice:
+        if self.quantizer is None or not self._counts_suffice:
             return self._in_order(self.symbols(tensor, name))
         return self._of_counts(Histogram.of(self.quantizer, tensor, name) if counted is None else counted)
 

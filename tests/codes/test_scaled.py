@@ -192,7 +192,7 @@ def test_blocks_of_rows_are_written_one_after_another(monkeypatch) -> None:
     symbols = GRID.quantize(w).ravel()[:-4]
     code = Scaled().fit(GRID, symbols, 11)
     whole = code.nats(symbols)
-    monkeypatch.setattr("mdl.codes.scaled.RUN", 50)
+    monkeypatch.setattr("mdl.codes.scaled._BLOCK", 50)
     np.testing.assert_array_equal(code.nats(symbols), whole)
     np.testing.assert_array_equal(coder.decode(code, coder.encode(code, symbols), symbols.size), symbols)
 
