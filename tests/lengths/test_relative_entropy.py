@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import scale
 
 import mdl
+from mdl.curvature import Objective
 from mdl.errors import MdlError, MessageError, PlatformError, PriorError
 from mdl.lengths.evidence import evidence
-from mdl.lengths.relative_entropy import encode_relative_entropy, relative_entropy
+from mdl.lengths.relative_entropy import _fitted, encode_relative_entropy, relative_entropy
+from mdl.lengths.variational import variational
+from mdl.trials import Trials
 
 
 def _cancer() -> Any:
@@ -73,6 +76,29 @@ def test_path_and_data_come_near_the_evidence(case: Any) -> None:
     whole = evidence(model, X, y, prior).part_bits()
     ratio = (found["weights"] + found["data"]) / (whole["weights"] + whole["data"])
     assert 0.8 < ratio < 1.15, name
+
+
+@pytest.mark.parametrize("name", ["cancer", "counts"])
+def test_the_search_is_led_by_the_posterior_of_the_variational_code(name: str) -> None:
+    """In a basis of its own, in which a full covariance is as free; both expectations are exact."""
+    estimator, X, y, prior = CASES[name]()
+    trials = Trials(mdl.wrap(estimator), X, y)
+    coded: Any = trials.with_coded_free()
+    target = _fitted(Objective(coded, trials.inputs, np.asarray(y)), prior)
+    whole = variational(mdl.wrap(estimator), X, y, prior, covariance="full")
+    assert target.expected == pytest.approx(whole.part("weights") + whole.part("data"), abs=0.05)
+    assert target.bits == pytest.approx(whole.part_bits()["weights"], abs=0.5)
+
+
+def test_a_tree_of_digits_comes_near_the_variational_bound() -> None:
+    """Classes nearly separated: about the mode, a search ends far above it."""
+    X, y = load_digits(n_class=4, return_X_y=True)
+    X, y = scale(X)[:250], y[:250]
+    model = mdl.wrap(LogisticRegression(C=0.1, max_iter=200).fit(X, y))
+    prior = mdl.Gaussian(1.0)
+    lengths = relative_entropy(model, X, y, prior, width=256), variational(model, X, y, prior, covariance="full")
+    file, bound = (length.part_bits()["weights"] + length.part_bits()["data"] for length in lengths)
+    assert file < 1.1 * bound
 
 
 def test_a_second_process_decodes_it(tmp_path: Any) -> None:
