@@ -92,7 +92,7 @@ class Trellis:
 
     def dequantize(self, symbols: ArrayLike) -> Array:
         """The points of the path that the symbols take."""
-        k = np.asarray(symbols)
+        k = np.asarray(symbols, np.int64)
         grids = _second_grid(_folded((k.ravel() & 1).astype(np.uint8), self.run), self.states)
         points = k.astype(np.float64)
         points += 0.25
