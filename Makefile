@@ -18,8 +18,8 @@ run: .venv/.run ## sweep L2 strengths on the digits: table and figure in results
 test: .venv/.test ## all tests and doctests
 	$(SINGLE) $(BIN)/python -m pytest -q -n 2
 
-oldest: .venv-oldest/.done ## all tests with the oldest versions of what the library depends on
-	$(SINGLE) .venv-oldest/bin/python -m pytest -q -n 2
+oldest: .venv-oldest/.done ## all tests with the oldest versions of what the library depends on, which newer packages may deprecate
+	$(SINGLE) .venv-oldest/bin/python -m pytest -q -n 2 -W default::DeprecationWarning
 
 lint: .venv/.test ## style, format and types
 	$(BIN)/ruff check .
