@@ -381,7 +381,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     if "bits" in table:
         bits, columns = table["bits"], ["rung", "kind", "bits", "bits_per_weight"]
     else:
-        bits = table["realised_bits"].fillna(table["ideal_bits"])
+        bits = table["realised_bits"].astype(float).fillna(table["ideal_bits"])
         columns = ["model", "rung", "kind", "ideal_bits", "realised_bits", "file_bytes", "needs"]
     decades = np.log10(np.maximum(bits, 1.0))
     lengths = np.rint(_BAR * (decades - decades.min()) / max(float(np.ptp(decades)), 1e-9)).astype(int)

@@ -19,7 +19,7 @@ def plot_random_labels(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     rungs = list(dict.fromkeys(table["rung"]))
     for k, (labels, part) in enumerate(table.groupby("labels", sort=False)):
         share = part.groupby("rung")["share"]
-        mean, low, high = (getattr(share, what)().reindex(rungs) for what in ("mean", "min", "max"))
+        mean, low, high = (getattr(share, what)().reindex(rungs).to_numpy() for what in ("mean", "min", "max"))
         places = [place + 0.15 * (2 * k - 1) for place in range(len(rungs))]
         axes.errorbar(mean, places, xerr=[mean - low, high - mean], fmt=MARKERS[k], color=COLOURS[k],
                       capsize=2, label=f"{labels} labels")  # fmt: skip

@@ -37,7 +37,7 @@ def ladder_figure(table: pd.DataFrame) -> Figure:
 def plot_ladder(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """One model's rungs: filled where a file of that size exists, open where the length is a formula's."""
     axes = own_axes(ax)
-    rows = table.assign(bits=table["realised_bits"].fillna(table["ideal_bits"]))
+    rows = table.assign(bits=table["realised_bits"].astype(float).fillna(table["ideal_bits"]))
     rows = rows.sort_values("bits", ignore_index=True)
     kinds = list(dict.fromkeys([*_KINDS, *table["kind"]]))
     for kind, part in rows.groupby("kind", sort=False):

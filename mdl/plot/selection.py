@@ -50,7 +50,7 @@ def plot_excess(summary: pd.DataFrame, ax: Axes | None = None) -> Axes:
     order = list(summary.groupby("selector")["mean"].min().sort_values().index)
     for k, way in enumerate(_WAYS):
         part = summary[summary["way"] == way].set_index("selector")
-        mean, low, high = (part[name].reindex(order) for name in ("mean", "low", "high"))
+        mean, low, high = (part[name].reindex(order).to_numpy() for name in ("mean", "low", "high"))
         places = np.arange(len(order)) + 0.16 * (2 * k - 1)
         axes.errorbar(mean, places, xerr=[mean - low, high - mean], fmt=MARKERS[k], markersize=3.5, color=COLOURS[k],
                       elinewidth=0.8, label={"chosen": "shortest chosen"}.get(way, way))  # fmt: skip
