@@ -160,7 +160,9 @@ def _labels(_: Path) -> list[bytes]:
         (MLPClassifier((3,), max_iter=5000, alpha=1.0, solver="lbfgs", random_state=0).fit(X, kinds), kinds),
         (Ridge().fit(X, np.rint(9 * X[:, 2])), np.rint(9 * X[:, 2])),
     ]
-    return [mdl.encode_with_data(mdl.wrap(model), X, y) for model, y in fitted]
+    shaped = [(mdl.encode_lattice, fitted[1]), (mdl.encode_relative_entropy, fitted[0])]
+    plain = [mdl.encode_with_data(mdl.wrap(model), X, y) for model, y in fitted]
+    return [*plain, *(encode(mdl.wrap(model), X, y) for encode, (model, y) in shaped)]
 
 
 def _forecast(learner: Any, y: Any, **plan: Any) -> Sequence[bytes]:
