@@ -30,6 +30,7 @@ STATE_BITS = 16  # of the path, its latest, determine what is drawn
 LEAD_BITS = 8  # that come before the first draw: a reserve to choose from
 MAX_STEPS = 1 << 13
 SIXTEENTHS = 16  # of an octave, of which a path's length has a whole number more than the natural one
+MOST_SIXTEENTHS = 900
 _SETTINGS = 4
 _QUANTILE_BITS = 16
 _UNIT_BITS = 12  # a standard normal is a multiple of 2^-12
@@ -104,7 +105,9 @@ class RandomTree:
         if len(self.settings) > _SETTINGS or self.settings[-1:] == (0,):
             raise CodeError(f"RandomTree: expected at most {_SETTINGS} settings, the last not 0, got {self.settings}")
         sixteenths, octave, eighths, seed = padded(self.settings)
-        if not (abs(sixteenths) <= 900 and abs(octave) <= 900 and -8 < eighths <= 64 and 0 <= seed < 1 << 62):
+        if not (
+            abs(sixteenths) <= MOST_SIXTEENTHS and abs(octave) <= 900 and -8 < eighths <= 64 and 0 <= seed < 1 << 62
+        ):
             raise CodeError(f"RandomTree: settings {self.settings} out of range")
 
     @property
@@ -179,7 +182,7 @@ class Basis:
 
     def weights(self, z: ArrayLike) -> Array:
         """(r c,) coordinates to (fan_in, units) weights."""
-        return self.vectors @ np.reshape(z, (self.vectors.shape[1], -1)) @ self.contrasts.T
+        return self.vectors @ np.reshape(z, (self.vectors.shape[1], self.contrasts.shape[1])) @ self.contrasts.T
 
     @functools.cached_property
     def matrix(self) -> Array:

@@ -18,7 +18,7 @@ from scipy import linalg
 
 from mdl import likelihoods
 from mdl.codes.describe import describe
-from mdl.codes.random import SIXTEENTHS, Basis, RandomTree, natural_bits, padded, shares, trimmed
+from mdl.codes.random import MOST_SIXTEENTHS, SIXTEENTHS, Basis, RandomTree, natural_bits, padded, shares, trimmed
 from mdl.codes.scheme import Coding, Scheme
 from mdl.codes.shaped import ShapedCoding
 from mdl.codes.tree_search import search
@@ -33,6 +33,7 @@ from mdl.weights import Weights
 
 _WEIGHT, _BIAS = "layers.0.weight", "layers.0.bias"
 _SCALES = 16  # tried at most
+_LEAST_SCALE = 1e-100  # and the most is 1 over it: squares are numbers
 _FEW_DRAWS, _DRAWS, _MANY_DRAWS = 8, 32, 128  # an example: to choose a scale, in a search, to settle a posterior
 _SETTLING = 100  # steps to a posterior, at most
 _NO_GAIN = 1e-2  # nats
@@ -129,6 +130,8 @@ def shortest(
     """The shortest of the messages with a few budgets."""
     if not isinstance(prior, Gaussian) or prior.loc != 0.0:
         raise PriorError(f"relative_entropy: expected a Gaussian prior at 0, got {prior}")
+    if prior.scale is not None and not _LEAST_SCALE <= prior.scale <= 1.0 / _LEAST_SCALE:
+        raise PriorError(f"relative_entropy: expected a scale from 1e-100 to 1e100, got {prior.scale}")
     model, X = shared(model, X)
     if not isinstance(model, FeedForward) or model.depth != 1:
         raise MdlError("relative_entropy: expected a feed-forward network without hidden layers")
@@ -156,7 +159,7 @@ def _fitted(objective: Objective, prior: Gaussian) -> _Coordinates:
             tried[place] = _Coordinates.of(objective, math.ldexp(1.5 if place % 2 else 1.0, place // 2))
         return tried[place].expected
 
-    best = 2 * round(math.log2(max(rms, 1e-250)))
+    best = 2 * round(math.log2(max(rms, _LEAST_SCALE) if rms else 1.0))
     while (closer := min((best, best - 1, best + 1), key=nats)) != best and len(tried) < _SCALES:
         best = closer
     return tried[best]
@@ -277,8 +280,9 @@ def _tree(target: _Coordinates, budget: float, seed: int) -> RandomTree:
 
     def settings(octave: int, eighths: int) -> tuple[int, ...]:
         natural = natural_bits(eigenvalues, scale, octave)
-        length = round(SIXTEENTHS * math.log2(max(bits, 1.0) / max(natural, 1e-300)))
-        return trimmed(length, octave, eighths, seed)
+        longer = math.log2(max(bits, 1.0) / max(natural, 1e-12)) if max(bits, natural) > 1.0 else 0.0
+        sixteenths = min(max(round(SIXTEENTHS * longer), -MOST_SIXTEENTHS), MOST_SIXTEENTHS)
+        return trimmed(sixteenths, octave, eighths, seed)
 
     def cost(settings: tuple[int, ...]) -> float:
         _, octave, eighths, _ = padded(settings)

@@ -14,16 +14,40 @@ from mdl.codes.coder import Coder
 from mdl.codes.discretized import Discretized
 from mdl.codes.fitted import fit_scheme
 from mdl.codes.numbers import integer_bits, natural_bits
-from mdl.codes.scaled import MAX_ENTRIES, MAX_REACH, OCTAVE, Scaled, ScaledMatrix
+from mdl.codes.scaled import _KNOWN, MAX_ENTRIES, MAX_REACH, OCTAVE, Scaled, ScaledMatrix, _Tables
 from mdl.codes.scheme import Coding
 from mdl.errors import CodeError, MessageError
 from mdl.lengths.checkpoint import report
-from mdl.priors import Gaussian, Laplace, Mixture, StudentT
-from mdl.quantize import Codebook, UniformGrid
+from mdl.priors import Gaussian, GeneralizedGaussian, Laplace, Mixture, StudentT
+from mdl.quantize import Codebook, DeadZone, UniformGrid
 from mdl.trellis import Trellis
 
 LN2 = math.log(2.0)
 GRID = UniformGrid(2.0**-5)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 11, 12, 40, 999])
+def test_a_total_is_the_sum_of_all_lengths(monkeypatch, size: int) -> None:
+    """Of incomplete rows, of one and of several blocks."""
+    code = ScaledMatrix(StudentT(0.5, df=3.0), UniformGrid(0.25), 5, 11)
+    symbols = np.clip(np.random.default_rng(0).normal(0.0, np.resize([1.0, 9.0], 999)), -32, 31).astype(np.int32)[:size]
+    for block in (1 << 19, 50):
+        monkeypatch.setattr("mdl.codes.scaled._BLOCK", block)
+        assert code.total(symbols) == pytest.approx(code.nats(symbols).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("grid", [UniformGrid(0.25), Trellis(0.25, 8), DeadZone(0.25, 0.3)], ids=str)
+@pytest.mark.parametrize(
+    "prior", [Gaussian(0.25), StudentT(0.25, df=1.2), GeneralizedGaussian(0.25, shape=0.4)], ids=str
+)
+def test_mean_squares_are_about_those_of_the_masses(prior: Any, grid: Any) -> None:
+    """To a quarter of a pitch: exponents are told an eighth of an octave apart at the finest."""
+    tables = _Tables(prior, grid, 7)
+    every = [np.exp(tables._of(exponent)) for exponent in _KNOWN.tolist()]
+    with np.errstate(divide="ignore"):
+        exact = np.log([mass @ np.square(tables.centres) / mass.sum() for mass in every])
+    usual = exact > math.log(1e-3 * grid.step**2)  # below, all symbols of a line are zero
+    np.testing.assert_allclose(tables.expected[usual], exact[usual], atol=0.25 * 2.0 * LN2 / OCTAVE)
 
 
 def product(rows: int, columns: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -130,6 +130,20 @@ def test_without_the_inputs_or_with_others_nothing_is_returned() -> None:
         mdl.decode_with_data(data[:-1], X)
 
 
+@pytest.mark.parametrize(
+    "prior", [mdl.Gaussian(), mdl.Gaussian(1.0), mdl.Gaussian(1e-20), mdl.Gaussian(1e-100)], ids=str
+)
+@pytest.mark.parametrize("kind", ["no directions", "no rows", "one row", "no weights"])
+def test_what_says_next_to_nothing_is_coded(kind: str, prior: mdl.Gaussian) -> None:
+    estimator, X, y, _ = _cancer()
+    model = mdl.wrap(estimator)
+    X, y = {"no directions": (0.0 * X, y), "no rows": (X[:0], y[:0]), "one row": (X[:1], y[:1])}.get(kind, (X, y))
+    if kind == "no weights":
+        model = model.with_weights({name: 0.0 * tensor for name, tensor in model.weights.items()})
+    _, labels = mdl.decode_with_data(encode_relative_entropy(model, X, y, prior, width=8), X)
+    np.testing.assert_array_equal(labels, y)
+
+
 def test_what_cannot_be_coded_so_is_refused() -> None:
     estimator, X, y, _ = _wine()
     model = mdl.wrap(estimator)
@@ -137,6 +151,9 @@ def test_what_cannot_be_coded_so_is_refused() -> None:
         relative_entropy(model, X, y, mdl.Laplace())  # type: ignore[arg-type]
     with pytest.raises(PriorError, match="Gaussian prior at 0"):
         relative_entropy(model, X, y, mdl.Gaussian(1.0, loc=0.1))
+    for beyond in (1e-200, 1e200):
+        with pytest.raises(PriorError, match="1e-100 to 1e100"):
+            relative_entropy(model, X, y, mdl.Gaussian(beyond))
     network = MLPClassifier(hidden_layer_sizes=(2,), solver="lbfgs", max_iter=2000, tol=1.0).fit(X, y)
     with pytest.raises(MdlError, match="hidden layers"):
         relative_entropy(mdl.wrap(network), X, y)
