@@ -90,6 +90,22 @@ def test_the_search_is_led_by_the_posterior_of_the_variational_code(name: str) -
     assert target.bits == pytest.approx(whole.part_bits()["weights"], abs=0.5)
 
 
+@pytest.mark.parametrize("name", ["cancer", "counts"])
+def test_what_is_not_drawn_follows_what_is(name: str) -> None:
+    """One step goes most of the way to the posterior that is conditioned on the first coordinates."""
+    estimator, X, y, prior = CASES[name]()
+    trials = Trials(mdl.wrap(estimator), X, y)
+    coded: Any = trials.with_coded_free()
+    target = _fitted(Objective(coded, trials.inputs, np.asarray(y)), prior)
+    drawn = target.start.copy()
+    drawn[:2] += 0.3
+    point, _, _ = target.around(drawn, 2, target.bend)
+    np.testing.assert_array_equal(point[:2], drawn[:2])
+    here, there = (target._state(z, 2, target.bend, 8).nats for z in (drawn, point))
+    best = target._settled(drawn, 2, target.bend, 100, 8).nats
+    assert there - best < 0.3 * (here - best)
+
+
 def test_a_tree_of_digits_comes_near_the_variational_bound() -> None:
     """Classes nearly separated: about the mode, a search ends far above it."""
     X, y = load_digits(n_class=4, return_X_y=True)
