@@ -52,8 +52,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     The bytes go to a temporary file in the same folder, which takes the place of `path` once it is on disk. It is
     removed when anything fails, an interrupt included. A writer that was killed leaves its own, which the next writer
-    into the folder removes, where the system has locks to tell by. A symbolic link stays, and the file that it names is
-    replaced.
+    into the folder removes, a second later, where the system has locks to tell by. A symbolic link stays, and the file
+    that it names is replaced.
 
     Parameters
     ----------

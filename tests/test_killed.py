@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mdl import decode, encode, load, save
+from mdl import decode, encode, files, load, save
 from mdl.tasks import Rows, Store
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +83,7 @@ def test_a_sweep_killed_at_random_moments_loses_nothing(tmp_path) -> None:
             if (out / "sweep.parquet").exists():
                 pd.testing.assert_frame_equal(table(out), whole)
             if kills == KILLS:
+                time.sleep(files._YOUNG)
                 subprocess.run(again, cwd=ROOT, check=True)
                 break
         pd.testing.assert_frame_equal(table(out), whole)
@@ -108,6 +109,7 @@ def test_an_encode_killed_at_random_moments_leaves_the_old_file_or_the_new(tmp_p
         dead = killed(again, rng.uniform(0.0, seconds), folder if tries % 2 else None)
         kills += dead
         assert (folder / "m.mdl").read_bytes() in ((old, new) if dead else (new,))
+    time.sleep(files._YOUNG)  # what a writer left a moment ago might still be some living writer's
     timed(again)
     assert [path.name for path in folder.iterdir()] == ["m.mdl"]
     assert (folder / "m.mdl").read_bytes() == new
