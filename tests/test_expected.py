@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from mdl import likelihoods
-from mdl.curvature import Objective, expected, expected_curvature, expected_nats, link
+from mdl.curvature import Objective, expected_curvature, expected_nats, link, propagation
 from tests.test_curvature import CASES, HIDDEN, LIKELIHOODS, objective
 
 RNG = np.random.default_rng(7)
@@ -132,5 +132,5 @@ def test_a_covariance_that_rounding_made_indefinite_has_a_root() -> None:
     bent = np.array([[[1.0, 1.0], [1.0, 1.0 - 1e-9]], [[2.0, 0.0], [0.0, 3.0]]])
     with pytest.raises(np.linalg.LinAlgError):
         np.linalg.cholesky(bent)
-    root = expected._roots(bent)
+    root = propagation.roots(bent)
     np.testing.assert_allclose(root @ root.swapaxes(1, 2), bent, atol=1e-8)

@@ -1,8 +1,8 @@
 """The writer's side of a random tree: a path that the data like, found by the M algorithm.
 
 After every step the paths are cut back to the most promising few. How promising a path is, its *score*, is
-ln p(D | z drawn so far), the coordinates not yet drawn integrated out: Gaussian integrals in a quadratic model of the
-data's length, which is made anew about the best path every few steps. The reader needs none of this.
+ln p(D | z drawn so far), the coordinates not yet drawn integrated out: Gaussian integrals over Gaussian factors that
+stand for the data, which are made anew for the best path every few steps. The reader needs none of this.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from scipy import linalg
 
 from mdl.codes.coder import Symbols
 from mdl.codes.random import BRANCH_BITS, Tree
+from mdl.curvature import Conditional
 from mdl.masses import Array
 
-_STEPS, _MODELS = 8, 32  # so many steps in one quadratic model, or more where it would take more models
+_STEPS, _MODELS = 16, 32  # so many steps with the same factors, or more where factors would be made more often
+_TRIED = 6  # paths whose factors are found when they are made anew, at most
+_NO_GAIN = 0.5  # nats
 _LAST = 400  # paths whose true length is computed at the end
 _BRANCHES = np.arange(1 << BRANCH_BITS)
 
@@ -27,25 +30,16 @@ class Target(Protocol):
     """The data's length as a function of the coordinates z (d,)."""
 
     @property
-    def start(self) -> Array:
-        """Where the data and the prior leave z, (d,)."""
-        ...
-
-    @property
-    def bend(self) -> Array:
-        """The curvature of ``nats`` there, (d, d)."""
+    def start(self) -> Conditional:
+        """What data and prior say of z."""
         ...
 
     def nats(self, z: Array) -> float:
         """-ln p(D | z)."""
         ...
 
-    def around(self, z: Array, first: int, bend: Array) -> tuple[Array, Array, Array]:
-        """A quadratic model that holds where the data and the prior leave z, given its entries before ``first``.
-
-        It is sought from z and the curvature ``bend``. Returns a point with the same first entries, and gradient (d,)
-        and curvature (d, d) of ``nats`` there.
-        """
+    def given(self, z: Array, first: int, near: Conditional) -> Conditional:
+        """What data and prior say of z given its entries before ``first``, sought from a similar posterior's sites."""
         ...
 
 
@@ -70,14 +64,11 @@ class _Paths:
 
 @dataclass(frozen=True)
 class _Chain:
-    """The conditional posterior of the coordinates from ``first`` on: mean + root noise, noise standard normal.
-
-    ``bend`` is the curvature that it follows from.
-    """
+    """The posterior of the coordinates from ``first`` on given a path's others: mean + root noise, standard normal."""
 
     first: int
     root: Array
-    bend: Array
+    best: Conditional
 
     def completed(self, paths: _Paths, index: int, drawn: int) -> Array:
         """One path, with the posterior mean of what it has not drawn yet."""
@@ -99,37 +90,52 @@ def search(tree: Tree, target: Target, width: int = 4096) -> Symbols:
     width
         Paths kept after every step, >= 1: the excess over the evidence falls with its logarithm.
     """
-    size, precision = tree.due.size, tree.scale**-2
+    size = tree.due.size
     paths = _Paths(
         np.zeros((1, size)), np.zeros(1), np.zeros(1, np.int64), np.zeros((1, tree.count), np.int8),
         np.zeros((1, size)), np.zeros((1, size)),
     )  # fmt: skip
-    chain, every = _Chain(0, np.zeros((size, 0)), target.bend), max(_STEPS, -(-tree.count // _MODELS))
+    chain, every = _Chain(0, np.zeros((size, 0)), target.start), max(_STEPS, -(-tree.count // _MODELS))
     for step in range(tree.count):
         drawn = tree.drawn(step)
         if step % every == 0:
-            chain = _remodel(paths, chain, target, drawn.start, precision)
+            chain = _remodel(paths, chain, target, drawn.start)
         paths = _grown(paths, chain, tree, step, drawn, width)
     last = np.argsort(-paths.score, kind="stable")[:_LAST]
     lengths = [target.nats(paths.z[k]) for k in last]
     return paths.branches[last[int(np.argmin(lengths))]].astype(np.int32)
 
 
-def _remodel(paths: _Paths, chain: _Chain, target: Target, first: int, precision: float) -> _Chain:
-    """Scores and conditional posteriors of all paths in a new quadratic model about the best of them."""
-    told = chain.completed(paths, paths.best(), first) if first else target.start
-    centre, slope, bend = target.around(told, first, chain.bend)
-    away = paths.z[:, :first] - centre[:first]
-    posterior = linalg.cho_factor(bend[first:, first:] + precision * np.eye(len(centre) - first))
-    pull = linalg.cho_solve(posterior, bend[first:, :first]) if first < len(centre) else bend[first:, :first]
-    given = bend[:first, :first] - bend[:first, first:] @ pull
-    paths.score = -(away @ slope[:first]) - 0.5 * np.einsum("md,md->m", away @ given, away)
-    paths.mean = centre[first:] - away @ pull.T
+def _remodel(paths: _Paths, chain: _Chain, target: Target, first: int) -> _Chain:
+    """Scores and conditional posteriors of all paths with new factors, those of the best of them.
+
+    Factors of one path may promise of a distant one what the data do not hold. The length is convex in what is drawn,
+    and convex functions lie above their tangents: a path that seems better than the one in the middle gets factors of
+    its own, and the score of every path is the least that any of them give it.
+    """
+    found: list[Conditional] = []
+    score, index = np.full(len(paths.score), np.inf), paths.best()
+    while len(found) < _TRIED:
+        told = chain.completed(paths, index, first) if first else target.start.z
+        found.append(target.given(told, first, found[-1] if found else chain.best))
+        score = np.minimum(score, found[0].nats - found[-1].nats + _scores(paths, found[-1], first))
+        index, before = int(score.argmax()), index
+        if score[index] <= score[before] + _NO_GAIN:
+            break
+    best = min(found, key=lambda one: one.nats)
+    away = paths.z[:, :first] - best.z[:first]
+    paths.score = score
+    paths.mean = best.z[first:] - away @ (best.covariance @ best.curvature[first:, :first]).T
     paths.noise = np.zeros_like(paths.mean)
-    left = len(centre) - first
-    covariance = linalg.cho_solve(posterior, np.eye(left)) if left else np.empty((0, 0))
-    root = linalg.cholesky(0.5 * (covariance + covariance.T), lower=True) if left else covariance
-    return _Chain(first, root, bend)
+    root = linalg.cholesky(best.covariance, lower=True) if first < len(best.z) else best.covariance
+    return _Chain(first, root, best)
+
+
+def _scores(paths: _Paths, about: Conditional, first: int) -> Array:
+    """With the factors of one path, and as a difference from it."""
+    away, bend = paths.z[:, :first] - about.z[:first], about.curvature
+    given = bend[:first, :first] - bend[:first, first:] @ about.covariance @ bend[first:, :first]
+    return np.asarray(-(away @ about.slope[:first]) - 0.5 * np.einsum("md,md->m", away @ given, away))
 
 
 def _grown(paths: _Paths, chain: _Chain, tree: Tree, step: int, drawn: slice, width: int) -> _Paths:

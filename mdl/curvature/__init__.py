@@ -9,8 +9,9 @@ from mdl.curvature.expected import Curved, Slopes, expected_curvature, expected_
 from mdl.curvature.links import Link, link
 from mdl.curvature.modes import mode
 from mdl.curvature.objective import MAX_DENSE, Objective, layer_inputs
+from mdl.curvature.propagation import Conditional, Propagation, Sites
 
 __all__ = [
-    "MAX_DENSE", "Calibration", "Curved", "Link", "Objective", "Slopes", "calibrate", "expected_curvature",
-    "expected_nats", "layer_inputs", "link", "mode",
+    "MAX_DENSE", "Calibration", "Conditional", "Curved", "Link", "Objective", "Propagation", "Sites", "Slopes",
+    "calibrate", "expected_curvature", "expected_nats", "layer_inputs", "link", "mode",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from scipy import linalg, special
 
 from mdl.curvature.links import ScalarLink
 from mdl.curvature.objective import ACTIVATIONS, CHUNK, Objective, outer_sum
+from mdl.curvature.propagation import predicted, roots
 from mdl.masses import Array
 
 _ROWS = 4096  # examples and draws handled at once where there are few examples
@@ -231,8 +232,8 @@ def _of_drawn_predictions(
     centre = objective.model_at(mean).predict(objective.X)
     for rows in _chunks(len(objective.X), objective.size + K * K * 4):
         X, y = objective.X[rows], objective.targets[rows]
-        V = _of_predictions(X, covariance, K)
-        root = _roots(V)
+        V = predicted(X, covariance, K)
+        root = roots(V)
         p, H, z = np.zeros((len(X), K)), np.zeros_like(V), np.zeros((len(X), K))
         for k in range(samples):
             z = -z if k % 2 else rng.standard_normal(z.shape)
@@ -246,24 +247,3 @@ def _of_drawn_predictions(
         slope += (X.T @ p).ravel()
         bend += outer_sum(X, H)
     return Curved(nats, slope, bend)
-
-
-def _roots(V: Array) -> Array:
-    """S with S Sᵀ = V for each of (n, K, K) covariances, which rounding may have left without a Cholesky factor."""
-    eye = np.eye(V.shape[1])
-    try:
-        return np.linalg.cholesky(V + 1e-12 * np.einsum("naa->n", V)[:, None, None] * eye + 1e-30 * eye)
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(V)
-        return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-
-
-def _of_predictions(X: Array, covariance: Array, outputs: int) -> Array:
-    """Covariance of each example's predictions, (n, outputs, outputs)."""
-    features = X.shape[1]
-    blocks = covariance.reshape(features, outputs, features, outputs)
-    columns = [
-        np.einsum("ng,ngb->nb", X, (X @ blocks[:, a].reshape(features, -1)).reshape(-1, features, outputs))
-        for a in range(outputs)
-    ]
-    return np.stack(columns, axis=1)

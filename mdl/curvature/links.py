@@ -30,6 +30,10 @@ class Link(Protocol):
         """S with S Sᵀ the Hessian in f, (n, outputs, outputs)."""
         ...
 
+    def mean_curvature(self, f: Array, weights: Array) -> Array:
+        """The Hessian's mean over draws f (k, n, outputs) with weights (k, n), (n, outputs, outputs)."""
+        ...
+
 
 @runtime_checkable
 class ScalarLink(Link, Protocol):
@@ -42,12 +46,23 @@ class ScalarLink(Link, Protocol):
 
 # A rule for E over N(0, 1): equal steps are spectrally accurate for the logistic function, whose nearest poles lie
 # π/√v off the line: to 1e-10 at a variance of 100, to 1e-6 at 300.
-_NODES = np.linspace(-9.0, 9.0, 225)
-_SHARES = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
+NODES = np.linspace(-9.0, 9.0, 225)
+SHARES = np.exp(-0.5 * NODES**2) / np.exp(-0.5 * NODES**2).sum()
+
+
+class _OneOutput:
+    """What links of one output share."""
+
+    def root(self, f: Array) -> Array:
+        raise NotImplementedError
+
+    def mean_curvature(self, f: Array, weights: Array) -> Array:
+        roots = self.root(f.reshape(-1, 1)).reshape(weights.shape)
+        return np.asarray((weights * roots**2).sum(axis=0))[:, None, None]
 
 
 @dataclass(frozen=True)
-class _Logit:
+class _Logit(_OneOutput):
     """Bernoulli."""
 
     def nats(self, f: Array, y: Array) -> Array:
@@ -60,9 +75,9 @@ class _Logit:
         return np.sqrt(special.expit(f) * special.expit(-f))[:, :, None]
 
     def expected(self, m: Array, v: Array, y: Array) -> tuple[Array, Array, Array]:
-        f = m[:, None] + np.sqrt(v)[:, None] * _NODES
+        f = m[:, None] + np.sqrt(v)[:, None] * NODES
         p, q = special.expit(f), special.expit(-f)
-        return np.logaddexp(0.0, f) @ _SHARES - y * m, p @ _SHARES - y, 0.5 * (p * q) @ _SHARES
+        return np.logaddexp(0.0, f) @ SHARES - y * m, p @ SHARES - y, 0.5 * (p * q) @ SHARES
 
 
 @dataclass(frozen=True)
@@ -82,9 +97,16 @@ class _Softmax:
         r = np.sqrt(p)  # diag(p) - p pᵀ = diag(r) (I - r rᵀ) diag(r), and I - r rᵀ is its own square
         return r[:, :, None] * (np.eye(p.shape[1]) - r[:, :, None] * r[:, None, :])
 
+    def mean_curvature(self, f: Array, weights: Array) -> Array:
+        p = special.softmax(f, axis=2).transpose(1, 0, 2)
+        weighted = weights.T[:, :, None] * p
+        H = -(weighted.swapaxes(1, 2) @ p)
+        H[:, np.arange(p.shape[2]), np.arange(p.shape[2])] += weighted.sum(axis=1)
+        return H
+
 
 @dataclass(frozen=True)
-class _Identity:
+class _Identity(_OneOutput):
     """Gaussian: the density at the target times the cell's width, which is the cell's mass up to O(width²/scale²)."""
 
     precision: float
@@ -106,7 +128,7 @@ class _Identity:
 
 
 @dataclass(frozen=True)
-class _Log:
+class _Log(_OneOutput):
     """Poisson."""
 
     def nats(self, f: Array, y: Array) -> Array:

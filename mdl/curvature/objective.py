@@ -278,5 +278,5 @@ def outer_sum(X: Array, H: Array) -> Array:
     outputs = H.shape[1]
     total = np.empty((features, outputs, features * outputs))
     for a in range(outputs):
-        total[:, a] = X.T @ (X[:, :, None] * H[:, a, None, :]).reshape(n, -1)
+        total[:, a] = X.T @ (X[:, :, None] * H[:, a, None, :]).reshape(n, features * outputs)
     return total.reshape(features * outputs, -1)

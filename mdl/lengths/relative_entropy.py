@@ -6,11 +6,10 @@ A file of about KL(posterior || prior) bits of branches, and the data under the 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +21,7 @@ from mdl.codes.random import MOST_SIXTEENTHS, SIXTEENTHS, Basis, RandomTree, nat
 from mdl.codes.scheme import Coding, Scheme
 from mdl.codes.shaped import ShapedCoding
 from mdl.codes.tree_search import search
-from mdl.curvature import Objective, expected_curvature, mode
+from mdl.curvature import Conditional, Objective, Propagation, mode
 from mdl.errors import MdlError, PriorError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
@@ -34,9 +33,7 @@ from mdl.weights import Weights
 _WEIGHT, _BIAS = "layers.0.weight", "layers.0.bias"
 _SCALES = 16  # tried at most
 _LEAST_SCALE = 1e-100  # and the most is 1 over it: squares are numbers
-_FEW_DRAWS, _DRAWS, _MANY_DRAWS = 8, 32, 128  # an example: to choose a scale, in a search, to settle a posterior
-_SETTLING = 100  # steps to a posterior, at most
-_NO_GAIN = 1e-2  # nats
+_STEPS = 6  # to the posterior given what a path has drawn, from that of the one before
 _BUDGETS = (1.0, 1.05, 1.1, 1.15)  # times the bits that the posterior's divergence says
 _MANY_BUDGETS = tuple(k / 16 for k in range(8, 21))
 _CHEAP_BITS = 100
@@ -48,7 +45,7 @@ def relative_entropy(
     y: ArrayLike,
     prior: Gaussian = Gaussian(),  # noqa: B008
     *,
-    width: int = 2048,
+    width: int = 4096,
     seed: int = 0,
     realised: bool = False,
 ) -> CodeLength:
@@ -85,7 +82,7 @@ def encode_relative_entropy(
     y: ArrayLike,
     prior: Gaussian = Gaussian(),  # noqa: B008
     *,
-    width: int = 2048,
+    width: int = 4096,
     seed: int = 0,
 ) -> bytes:
     """A .mdl whose weights are a path through a random tree; ``mdl.decode_with_data`` reads it.
@@ -124,7 +121,7 @@ def shortest(
     X: ArrayLike,
     y: ArrayLike,
     prior: Gaussian = Gaussian(),  # noqa: B008
-    width: int = 2048,
+    width: int = 4096,
     seed: int = 0,
 ) -> Found:
     """The shortest of the messages with a few budgets."""
@@ -137,7 +134,7 @@ def shortest(
         raise MdlError("relative_entropy: expected a feed-forward network without hidden layers")
     trials = Trials(model, X, y)
     coded: Any = trials.with_coded_free()
-    target = _fitted(Objective(coded, trials.inputs, np.asarray(y)), prior).settled(_MANY_DRAWS)
+    target = _fitted(Objective(coded, trials.inputs, np.asarray(y)), prior)
     if target.bits > _CHEAP_BITS:
         trees = [_tree(target, budget, seed) for budget in _BUDGETS]
     else:  # what the settings take counts as well
@@ -148,7 +145,7 @@ def shortest(
 
 
 def _fitted(objective: Objective, prior: Gaussian) -> _Coordinates:
-    """An open scale is the one of 2^k and 3/2 2^k with the shortest expected length."""
+    """An open scale is the one of 2^k and 3/2 2^k with the least evidence, -ln p(y)."""
     if prior.scale is not None:
         return _Coordinates.of(objective, prior.scale)
     rms = math.sqrt(float(np.mean(objective.vector**2))) if objective.size else 1.0
@@ -157,7 +154,7 @@ def _fitted(objective: Objective, prior: Gaussian) -> _Coordinates:
     def nats(place: int) -> float:
         if place not in tried:
             tried[place] = _Coordinates.of(objective, math.ldexp(1.5 if place % 2 else 1.0, place // 2))
-        return tried[place].expected
+        return tried[place].start.nats
 
     best = 2 * round(math.log2(max(rms, _LEAST_SCALE) if rms else 1.0))
     while (closer := min((best, best - 1, best + 1), key=nats)) != best and len(tried) < _SCALES:
@@ -167,22 +164,16 @@ def _fitted(objective: Objective, prior: Gaussian) -> _Coordinates:
 
 @dataclass(frozen=True, eq=False)
 class _Coordinates:
-    """The data's length in the coordinates of a basis, and the Gaussian posterior that makes it and the prior short.
-
-    The posterior has the mean ``start`` and the precision ``bend`` plus the prior's: at the optimum ``bend`` is the
-    curvature's mean over it. Where classes are nearly separated, the curvature at the mode is far less, and a model
-    about the mode says nothing of the paths that a tree offers.
-    """
+    """The data's length in the coordinates of a basis, and their posterior under a prior."""
 
     objective: Objective
     basis: Basis
-    scale: float  # of the prior
-    start: Array
-    bend: Array
+    data: Propagation
+    start: Conditional
 
     @classmethod
     def of(cls, objective: Objective, scale: float) -> _Coordinates:
-        """Near the posterior under a prior; a noise scale is that of the residuals at the mode."""
+        """Under a prior; a noise scale is that of the residuals at the mode."""
         likelihood, units = objective.model.likelihood, objective.model.weights[_WEIGHT].shape[1]
         top = mode(objective, scale**-2)
         if isinstance(likelihood, likelihoods.Gaussian):
@@ -190,25 +181,16 @@ class _Coordinates:
             noise = replace(likelihood, scale=None).fit(predictions, objective.targets).scale
             objective = objective.with_noise(noise or 1.0)
             top = mode(objective, scale**-2)
-        basis = Basis.of(objective.X, units)
-        map = basis.matrix
-        about_mode = cls(objective, basis, scale, map.T @ top, map.T @ objective.ggn(top) @ map)
-        return about_mode.settled(_FEW_DRAWS)
-
-    def settled(self, samples: int) -> _Coordinates:
-        """At the posterior, its expectations from so many draws an example: too few are fitted themselves."""
-        found = self._settled(self.start, 0, self.bend, _SETTLING, samples)
-        return replace(self, start=found.z, bend=found.bend)
-
-    @functools.cached_property
-    def expected(self) -> float:
-        """About the length of a sample of the posterior and of the data under it, nats."""
-        return self._state(self.start, 0, self.bend, _FEW_DRAWS).nats
+        basis, offset = Basis.of(objective.X, units), np.asarray(objective.model.weights[_BIAS], np.float64)
+        along = objective.X @ basis.vectors
+        data = Propagation(along, basis.contrasts, offset, objective.targets, objective.link, scale**-2)
+        z = basis.matrix.T @ top
+        return cls(objective, basis, data, data.settled(data.about(z), z))
 
     @property
-    def precision(self) -> float:
+    def scale(self) -> float:
         """Of the prior."""
-        return self.scale**-2
+        return self.data.precision**-0.5
 
     @property
     def bits(self) -> float:
@@ -218,57 +200,8 @@ class _Coordinates:
     def nats(self, z: Array) -> float:
         return self.objective.nats(self.basis.weights(z).ravel())
 
-    def around(self, z: Array, first: int, bend: Array) -> tuple[Array, Array, Array]:
-        """At the posterior of what follows ``first``, sought from this mean and curvature."""
-        found = self._settled(z, first, bend, 1, _DRAWS)
-        return found.z, found.slope, found.curvature
-
-    def _settled(self, z: Array, first: int, bend: Array, steps: int, samples: int) -> _State:
-        """Natural-gradient steps, halved where they do not gain."""
-        here = self._state(z, first, bend, samples)
-        for _ in range(steps):
-            before = here.nats
-            here = self._stepped(here, first, samples)
-            if here.nats > before - _NO_GAIN:
-                break
-        return here
-
-    def _stepped(self, here: _State, first: int, samples: int) -> _State:
-        size = 1.0
-        while size > 0.01:
-            bend = (1.0 - size) * here.bend + size * here.curvature
-            z = here.z.copy()
-            slope = here.slope[first:] + self.precision * z[first:]
-            if first < len(z):
-                z[first:] -= size * linalg.solve(self._posterior(bend, first), slope, assume_a="pos")
-            there = self._state(z, first, bend, samples)
-            if there.nats < here.nats:
-                return there
-            size *= 0.5
-        return here
-
-    def _posterior(self, bend: Array, first: int) -> Array:
-        return bend[first:, first:] + self.precision * np.eye(len(bend) - first)
-
-    def _state(self, z: Array, first: int, bend: Array, samples: int) -> _State:
-        """The posterior of what follows ``first`` with this mean and this curvature, and where its length falls."""
-        root, map = linalg.cholesky(self._posterior(bend, first), lower=True), self.basis.matrix
-        free = map[:, first:] @ linalg.solve_triangular(root, np.eye(len(root)), lower=True, trans="T")
-        data = expected_curvature(self.objective, map @ z, free @ free.T, samples=samples)
-        spread = float(np.square(free).sum()) + float(z[first:] @ z[first:])
-        log_det = -2.0 * float(np.log(np.diag(root)).sum())
-        kl = 0.5 * (self.precision * spread - len(root) * (1.0 + math.log(self.precision)) - log_det)
-        return _State(z, bend, data.nats + kl, map.T @ data.mean, map.T @ data.curvature @ map)
-
-
-class _State(NamedTuple):
-    """A posterior, the length of data and weights under it, and the data's expected slope and curvature."""
-
-    z: Array
-    bend: Array
-    nats: float
-    slope: Array
-    curvature: Array
+    def given(self, z: Array, first: int, near: Conditional) -> Conditional:
+        return self.data.settled(near.sites, z, first, steps=_STEPS)
 
 
 def _tree(target: _Coordinates, budget: float, seed: int) -> RandomTree:
@@ -300,17 +233,16 @@ def _octave(target: _Coordinates) -> int:
     if isinstance(target.objective.model.likelihood, likelihoods.Bernoulli | likelihoods.Categorical):
         return 0
     eigenvalues = target.basis.eigenvalues
-    typical = float(eigenvalues @ np.diag(target.bend)) / max(float(eigenvalues @ eigenvalues), 1e-300)
+    typical = float(eigenvalues @ np.diag(target.start.curvature)) / max(float(eigenvalues @ eigenvalues), 1e-300)
     return round(math.log2(max(typical, 1e-250))) + 6
 
 
 def _divergence(target: _Coordinates) -> Array:
     """KL of the posterior from the prior, nats, coordinate by coordinate given those before."""
-    precision = target.precision
-    covariance = linalg.inv(target.bend + precision * np.eye(len(target.bend))) if len(target.bend) else target.bend
-    root = linalg.cholesky(0.5 * (covariance + covariance.T), lower=True) if len(covariance) else covariance
+    precision, covariance = target.data.precision, target.start.covariance
+    root = linalg.cholesky(covariance, lower=True) if len(covariance) else covariance
     spread = np.square(root).sum(axis=1)
-    terms: Array = 0.5 * (precision * (spread + target.start**2) - 1.0 - np.log(precision * np.diag(root) ** 2))
+    terms: Array = 0.5 * (precision * (spread + target.start.z**2) - 1.0 - np.log(precision * np.diag(root) ** 2))
     return np.maximum(terms, 0.0)
 
 
