@@ -311,7 +311,7 @@ RUNGS: tuple[Rung, ...] = (
          lambda case: Lengths.found(refined.searched(case.model, case.X, case.y))),
     Rung("curved lattice", "two-part file", "steps computed from X",
          lambda case: Lengths.found(lattice.shortest(case.model, case.X, case.y))),
-    Rung("random tree", "two-part file", "tree and basis computed from X",
+    Rung("random tree", "two-part file", "tree, basis and tilt computed from X",
          lambda case: Lengths.found(relative_entropy.shortest(case.model, case.X, case.y, case.prior)),
          lambda case: case.linear and case.model.weights.count <= _DENSE),
     Rung("MML87", "Bayesian", "the curvature at the estimate",

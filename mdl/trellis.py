@@ -92,12 +92,14 @@ class Trellis:
 
     def dequantize(self, symbols: ArrayLike) -> Array:
         """The points of the path that the symbols take."""
-        k = np.asarray(symbols, np.int64)
-        grids = _second_grid(_folded((k.ravel() & 1).astype(np.uint8), self.run), self.states)
+        k = np.asarray(symbols)
+        odd = (k.ravel() & k.dtype.type(1)).astype(np.uint8)
+        grids = _unfolded(_second_grid(_folded(odd, self.run), self.states), k.size)
         points = k.astype(np.float64)
         points += 0.25
-        np.negative(points, out=points, where=_unfolded(grids, k.size).view(np.bool_).reshape(k.shape))
         points *= self.step
+        bits = points.view(np.uint64)
+        bits ^= grids.reshape(k.shape).astype(np.uint64) << np.uint64(63)  # the sign
         return points
 
     def cell(self, symbols: ArrayLike) -> tuple[Array, Array]:
@@ -173,13 +175,35 @@ def _unfolded(lanes: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 def _second_grid(odd: NDArray[np.uint8], states: int) -> NDArray[np.uint8]:
-    """1 for symbols (positions, runs) on the second grid, from 1 for odd symbols."""
-    grids = np.empty_like(odd)
-    state = np.zeros(odd.shape[1:], np.uint8)
-    for grid, bit in zip(grids, odd, strict=True):
-        np.bitwise_and(state, np.uint8(1), out=grid)
-        state = _after(state, grid, bit ^ grid, states)
-    return grids
+    """1 for symbols (positions, runs) on the second grid, from 1 for odd symbols.
+
+    The state machine is linear: with polynomials in the delay, all coefficients modulo 2, feedback(D) grid = input(D)
+    odd. One over the feedback is a product of few-termed polynomials, feedback(D) feedback(D^2) feedback(D^4) ..., up
+    to powers of the delay that no run is long enough for. So no position waits for the one before it.
+    """
+    feedback, driven = _polynomials(states)
+    grids = _filtered(np.packbits(odd, axis=1), driven)
+    delay = 1
+    while delay < len(grids):
+        grids = _filtered(grids, tuple(delay * power for power in feedback))
+        delay *= 2
+    return np.unpackbits(grids, axis=1, count=odd.shape[1])
+
+
+@functools.cache
+def _polynomials(states: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The powers of the delay in the feedback, 0 first, and in what odd symbols drive."""
+    h0, h1 = (check >> 1 for check in CODES[states])
+    powers = range(1, states.bit_length())
+    return (0, *(p for p in powers if (h0 ^ h1) >> p - 1 & 1)), tuple(p for p in powers if h1 >> p - 1 & 1)
+
+
+def _filtered(bits: NDArray[np.uint8], powers: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The sum modulo 2 of bits (positions, ...) delayed by so many positions."""
+    total = np.zeros_like(bits)
+    for power in powers:
+        total[power:] ^= bits[: max(len(bits) - power, 0)]
+    return total
 
 
 def _search(points: Array, states: int) -> Symbols:

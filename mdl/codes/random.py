@@ -31,7 +31,8 @@ LEAD_BITS = 8  # that come before the first draw: a reserve to choose from
 MAX_STEPS = 1 << 13
 SIXTEENTHS = 16  # of an octave, of which a path's length has a whole number more than the natural one
 MOST_SIXTEENTHS = 900
-_SETTINGS = 4
+LEAST_TILT, MOST_TILT = -3, 8
+_SETTINGS = 5
 _QUANTILE_BITS = 16
 _UNIT_BITS = 12  # a standard normal is a multiple of 2^-12
 _WEIGHT_BITS = 12  # a weight is one of 2^-12 of the scale's power of two
@@ -72,23 +73,25 @@ def normals(seed: int, stream: int, rows: int, columns: int, first: int = 0) -> 
 class RandomTree:
     """A quantizer whose symbols are branches: each says how a path of two more bits goes on.
 
-    Bound to inputs H (n, fan_in), it draws the coordinates z of the weights W = scale V Z C' in the eigenvectors V of
+    Bound to inputs H (n, fan_in), it draws the coordinates z of the weights W = scale V T Z C' in the eigenvectors V of
     H'H by descending eigenvalues e, times contrasts C of the units: Helmert's where there are several, whose scores of
-    classes mean the same if all grow alike, so that weights sum to zero over the units. Coordinate j is told about
-    (1/2) log2(1 + curvature scale^2 e_j) bits; the sum of these, the natural length, times 2^(sixteenths/16) and a
-    lead of 8 are the bits of the path. The coordinate is drawn when the path has LEAD_BITS + (bits - LEAD_BITS)
-    share_j^warp bits, where share is the cumulative sum as a share of the whole; curvature = 2^(octave - 6),
-    warp = 1 + eighths/8. Both ends know the code of the branches, :class:`Branches`, and are not told of it.
+    classes mean the same if all grow alike, so that weights sum to zero over the units. T is diagonal and tilts the
+    prior towards the directions in which inputs vary most: T_j^2 = e_j^(3/4 + tilt/4), divided by the mean of these.
+    Coordinate j is told about (1/2) log2(1 + curvature scale^2 T_j^2 e_j) bits; the sum of these, the natural length,
+    times 2^(sixteenths/16) and a lead of 8 are the bits of the path. The coordinate is drawn when the path has
+    LEAD_BITS + (bits - LEAD_BITS) share_j^warp bits, where share is the cumulative sum as a share of the whole;
+    curvature = 2^(octave - 6), warp = 1 + eighths/8. Both ends know the code of the branches, :class:`Branches`, and
+    are not told of it.
 
     Parameters
     ----------
     scale
-        Of the prior, a Gaussian at 0.
+        Of the prior, a Gaussian at 0: its root mean square over the directions.
     settings
         Sixteenths of an octave that the path is longer than its natural length; the octave of the curvature, about how
         much a squared unit of a prediction costs, 0 suits class probabilities; eighths of the warp, > -8, below 0 the
-        first coordinates get more bits than their curvature alone deserves; and the seed, >= 0, which tree it is. What
-        is left out at the end is 0.
+        first coordinates get more bits than their curvature alone deserves; quarters of the tilt, >= -3, and at -3 the
+        prior is the same in all directions; and the seed, >= 0, which tree it is. What is left out at the end is 0.
 
     Raises
     ------
@@ -104,10 +107,9 @@ class RandomTree:
             raise CodeError(f"RandomTree: expected a scale > 0, and at most 1e300, got {self.scale}")
         if len(self.settings) > _SETTINGS or self.settings[-1:] == (0,):
             raise CodeError(f"RandomTree: expected at most {_SETTINGS} settings, the last not 0, got {self.settings}")
-        sixteenths, octave, eighths, seed = padded(self.settings)
-        if not (
-            abs(sixteenths) <= MOST_SIXTEENTHS and abs(octave) <= 900 and -8 < eighths <= 64 and 0 <= seed < 1 << 62
-        ):
+        sixteenths, octave, eighths, tilt, seed = padded(self.settings)
+        within = abs(sixteenths) <= MOST_SIXTEENTHS and LEAST_TILT <= tilt <= MOST_TILT and abs(octave) <= 900
+        if not (within and -8 < eighths <= 64 and 0 <= seed < 1 << 62):
             raise CodeError(f"RandomTree: settings {self.settings} out of range")
 
     @property
@@ -117,8 +119,8 @@ class RandomTree:
 
     def bind(self, inputs: Array, shape: tuple[int, ...]) -> Tree:
         """The tree for a weight tensor (fan_in, units) whose layer has these inputs (n, fan_in)."""
-        basis = Basis.of(inputs, shape[1])
-        sixteenths, octave, eighths, seed = padded(self.settings)
+        sixteenths, octave, eighths, tilt, seed = padded(self.settings)
+        basis = Basis.of(inputs, shape[1]).tilted(tilt)
         natural = natural_bits(basis.eigenvalues, self.scale, octave)
         wanted = min(natural * 2.0 ** (sixteenths / SIXTEENTHS), float(BRANCH_BITS * MAX_STEPS))
         steps = min(_steps(LEAD_BITS + wanted), MAX_STEPS)
@@ -163,11 +165,11 @@ def _steps(bits: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """Coordinates of a weight tensor (fan_in, units): W = V Z C', Z (r, c) row-major, V and C orthonormal columns."""
+    """Coordinates of a weight tensor (fan_in, units): W = V T Z C', Z (r, c) row-major, V and C orthonormal columns."""
 
-    vectors: Array
+    vectors: Array  # V T
     contrasts: Array
-    eigenvalues: Array  # of H'H, one a coordinate
+    eigenvalues: Array  # of (H V T)' H V T, one a coordinate
 
     @classmethod
     def of(cls, inputs: Array, units: int) -> Basis:
@@ -180,14 +182,23 @@ class Basis:
         contrasts = linalg.helmert(units).T if units > 1 else np.eye(1)
         return cls(vectors, contrasts, np.repeat(values, contrasts.shape[1]))
 
+    def tilted(self, tilt: int) -> Basis:
+        """Of an orthonormal one: with directions as long as a power of their eigenvalues, one in the mean square."""
+        if not self.eigenvalues.size:
+            return self
+        logs = 0.25 * (tilt - LEAST_TILT) * np.log(self.eigenvalues)
+        squares = np.exp(logs - special.logsumexp(logs) + np.log(logs.size))
+        each = squares[:: self.contrasts.shape[1]]
+        return Basis(self.vectors * np.sqrt(each), self.contrasts, self.eigenvalues * squares)
+
+    def coordinates(self, weights: ArrayLike) -> Array:
+        """(r c,) coordinates of weights (fan_in, units), as far as it has them."""
+        squares = (self.vectors**2).sum(axis=0)
+        return np.asarray((self.vectors / squares).T @ np.asarray(weights) @ self.contrasts).ravel()
+
     def weights(self, z: ArrayLike) -> Array:
         """(r c,) coordinates to (fan_in, units) weights."""
         return self.vectors @ np.reshape(z, (self.vectors.shape[1], self.contrasts.shape[1])) @ self.contrasts.T
-
-    @functools.cached_property
-    def matrix(self) -> Array:
-        """What takes coordinates to weights, row-major, (fan_in units, r c): orthonormal columns."""
-        return np.asarray(np.kron(self.vectors, self.contrasts), np.float64)
 
 
 @dataclass(frozen=True, eq=False)

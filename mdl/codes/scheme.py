@@ -33,8 +33,8 @@ PriorLike = Prior | Scaled | Callable[[int, int], Code]
 
 Tensor = NDArray[Any]
 
-_CHUNK = 1 << 15  # weights quantised at a time: an allocator maps larger temporaries anew each time
-_RUNS = 1 << 20  # the same where runs of weights are quantised side by side: the more, the faster
+_CHUNK = 1 << 15  # weights, whole runs of a trellis, at a time: an allocator maps larger temporaries anew each time
+_RUNS = 1 << 20  # the same where a trellis searches runs side by side: the more, the faster
 _DENSE = 1 << 20  # widest range of symbols counted by bincount
 FREE, BUFFERS, WEIGHTS = "intercepts", "buffers", "weights"
 
@@ -75,7 +75,7 @@ class Coding:
         self.check(symbols, dtype, name)
         owned = symbols.flags.owndata and symbols.flags.c_contiguous
         tensor = symbols.view(dtype) if owned and dtype.itemsize == symbols.itemsize else np.empty(symbols.size, dtype)
-        for rows in _chunks(symbols.size, self.quantizer):
+        for rows in _slices(symbols.size, _CHUNK):
             tensor[rows] = symbols[rows] if self.quantizer is None else self.quantizer.dequantize(symbols[rows])
         return tensor.reshape(shape)
 
@@ -178,7 +178,10 @@ def restored(weights: Array, dtype: np.dtype[Any], name: str) -> Tensor:
 
 
 def _chunks(size: int, quantizer: Quantizer | None) -> Iterator[slice]:
-    rows = _RUNS if isinstance(quantizer, Trellis) else _CHUNK
+    return _slices(size, _RUNS if isinstance(quantizer, Trellis) else _CHUNK)
+
+
+def _slices(size: int, rows: int) -> Iterator[slice]:
     return (slice(start, min(start + rows, size)) for start in range(0, size, rows))
 
 

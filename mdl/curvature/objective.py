@@ -279,4 +279,4 @@ def outer_sum(X: Array, H: Array) -> Array:
     total = np.empty((features, outputs, features * outputs))
     for a in range(outputs):
         total[:, a] = X.T @ (X[:, :, None] * H[:, a, None, :]).reshape(n, features * outputs)
-    return total.reshape(features * outputs, -1)
+    return total.reshape(features * outputs, features * outputs)

@@ -19,7 +19,7 @@ from mdl.curvature.links import NODES, SHARES, Link, ScalarLink
 from mdl.curvature.objective import CHUNK, outer_sum
 from mdl.masses import Array
 
-_DRAWS = 256  # an example, where there are several predictions; in pairs of opposite sign
+_DRAWS = 128  # an example, where there are several predictions; in pairs of opposite sign
 _AT_ONCE = 1 << 17  # doubles of draws: they stay near the processor
 _DAMPING = 0.5  # of all sites' steps, which are made at once
 _MOST = 0.8  # of a marginal's precision that one step may take for a site

@@ -1,7 +1,8 @@
 """Relative-entropy coding: the weights as a path through a random tree that the prior grew, and the data; realised.
 
-A file of about KL(posterior || prior) bits of branches, and the data under the weights on that path. See
-:mod:`mdl.codes.random` for the code and :mod:`mdl.codes.tree_search` for the search.
+A file of about KL(posterior || prior) bits of branches, and the data under the weights on that path. The prior has the
+given variance in the mean, more of it in the directions in which the inputs vary more. See :mod:`mdl.codes.random` for
+the code and :mod:`mdl.codes.tree_search` for the search.
 """
 
 from __future__ import annotations
@@ -17,7 +18,18 @@ from scipy import linalg
 
 from mdl import likelihoods
 from mdl.codes.describe import describe
-from mdl.codes.random import MOST_SIXTEENTHS, SIXTEENTHS, Basis, RandomTree, natural_bits, padded, shares, trimmed
+from mdl.codes.random import (
+    LEAST_TILT,
+    MOST_SIXTEENTHS,
+    MOST_TILT,
+    SIXTEENTHS,
+    Basis,
+    RandomTree,
+    natural_bits,
+    padded,
+    shares,
+    trimmed,
+)
 from mdl.codes.scheme import Coding, Scheme
 from mdl.codes.shaped import ShapedCoding
 from mdl.codes.tree_search import search
@@ -31,10 +43,10 @@ from mdl.trials import Found, Trials
 from mdl.weights import Weights
 
 _WEIGHT, _BIAS = "layers.0.weight", "layers.0.bias"
-_SCALES = 16  # tried at most
+_TRIED = 16  # steps of a search for the prior, at most
 _LEAST_SCALE = 1e-100  # and the most is 1 over it: squares are numbers
 _STEPS = 6  # to the posterior given what a path has drawn, from that of the one before
-_BUDGETS = (1.0, 1.05, 1.1, 1.15)  # times the bits that the posterior's divergence says
+_BUDGETS = (0.95, 1.0, 1.05, 1.1)  # times the bits that the posterior's divergence says
 _MANY_BUDGETS = tuple(k / 16 for k in range(8, 21))
 _CHEAP_BITS = 100
 
@@ -94,7 +106,9 @@ def encode_relative_entropy(
     X, y
         (n, features) inputs, which the reader has too, and (n,) targets, which are sent.
     prior
-        Gaussian at 0. An open scale is fitted to the trained weights.
+        Gaussian at 0: its scale is the root mean square over the directions of the inputs, in proportion to a power of
+        whose variance the prior's varies; the power is 3/4 unless another one, 0 among them, makes up for being told.
+        An open scale is chosen with it.
     width
         Paths kept by the search.
     seed
@@ -138,26 +152,30 @@ def shortest(
     if target.bits > _CHEAP_BITS:
         trees = [_tree(target, budget, seed) for budget in _BUDGETS]
     else:  # what the settings take counts as well
-        few = [RandomTree(target.scale, trimmed(0, octave, 0, seed)) for octave in (-1, 0, 1)]
+        few = [RandomTree(target.scale, trimmed(0, octave, 0, target.tilt, seed)) for octave in (-1, 0, 1)]
         trees = [*few, *(_tree(target, budget, seed) for budget in _MANY_BUDGETS)]
     candidates = [_message(trials, target, tree, width) for tree in dict.fromkeys(trees)]
     return min(candidates, key=lambda found: found.ideal().comparable.nats)
 
 
 def _fitted(objective: Objective, prior: Gaussian) -> _Coordinates:
-    """An open scale is the one of 2^k and 3/2 2^k with the least evidence, -ln p(y)."""
-    if prior.scale is not None:
-        return _Coordinates.of(objective, prior.scale)
+    """The prior with the least evidence, -ln p(y), and description; an open scale is one of 2^k and 3/2 2^k."""
     rms = math.sqrt(float(np.mean(objective.vector**2))) if objective.size else 1.0
-    tried: dict[int, _Coordinates] = {}
+    best = 2 * round(math.log2(max(rms, _LEAST_SCALE) if rms else 1.0)), 0
+    tried: dict[tuple[int, int], _Coordinates] = {}
 
-    def nats(place: int) -> float:
-        if place not in tried:
-            tried[place] = _Coordinates.of(objective, math.ldexp(1.5 if place % 2 else 1.0, place // 2))
-        return tried[place].start.nats
+    def nats(place: int, tilt: int) -> float:
+        scale = math.ldexp(1.5 if place % 2 else 1.0, place // 2) if prior.scale is None else prior.scale
+        if (place, tilt) not in tried:
+            near = tried.get(best)
+            tried[place, tilt] = near.under(scale, tilt) if near else _Coordinates.of(objective, scale, tilt)
+        return tried[place, tilt].told_nats
 
-    best = 2 * round(math.log2(max(rms, _LEAST_SCALE) if rms else 1.0))
-    while (closer := min((best, best - 1, best + 1), key=nats)) != best and len(tried) < _SCALES:
+    moves = [(0, 0), (0, 1), (0, -1), *([(1, 0), (-1, 0)] if prior.scale is None else [])]
+    for _ in range(_TRIED):
+        near = [(best[0] + a, best[1] + b) for a, b in moves if LEAST_TILT <= best[1] + b <= MOST_TILT]
+        if (closer := min(near, key=lambda here: nats(*here))) == best:
+            break
         best = closer
     return tried[best]
 
@@ -168,11 +186,12 @@ class _Coordinates:
 
     objective: Objective
     basis: Basis
+    tilt: int
     data: Propagation
     start: Conditional
 
     @classmethod
-    def of(cls, objective: Objective, scale: float) -> _Coordinates:
+    def of(cls, objective: Objective, scale: float, tilt: int) -> _Coordinates:
         """Under a prior; a noise scale is that of the residuals at the mode."""
         likelihood, units = objective.model.likelihood, objective.model.weights[_WEIGHT].shape[1]
         top = mode(objective, scale**-2)
@@ -182,15 +201,32 @@ class _Coordinates:
             objective = objective.with_noise(noise or 1.0)
             top = mode(objective, scale**-2)
         basis, offset = Basis.of(objective.X, units), np.asarray(objective.model.weights[_BIAS], np.float64)
-        along = objective.X @ basis.vectors
-        data = Propagation(along, basis.contrasts, offset, objective.targets, objective.link, scale**-2)
-        z = basis.matrix.T @ top
-        return cls(objective, basis, data, data.settled(data.about(z), z))
+        z = basis.coordinates(objective.split(top)[_WEIGHT])
+        data = Propagation(
+            objective.X @ basis.vectors, basis.contrasts, offset, objective.targets, objective.link, scale**-2
+        )
+        about = cls(objective, basis, LEAST_TILT, data, data.settled(data.about(z), z, steps=1))
+        return about.under(scale, tilt)
+
+    def under(self, scale: float, tilt: int) -> _Coordinates:
+        """The same under another prior."""
+        objective = self.objective
+        if isinstance(objective.model.likelihood, likelihoods.Gaussian) and scale != self.scale:
+            return self.of(objective, scale, tilt)
+        basis = Basis.of(objective.X, self.basis.contrasts.shape[0]).tilted(tilt)
+        data = replace(self.data, inputs=objective.X @ basis.vectors, precision=scale**-2)
+        return replace(self, basis=basis, tilt=tilt, data=data, start=data.settled(self.start.sites, self.start.z))
 
     @property
     def scale(self) -> float:
         """Of the prior."""
         return self.data.precision**-0.5
+
+    @property
+    def told_nats(self) -> float:
+        """Of the data, the weights integrated out, and of the prior's description."""
+        prior = RandomTree(self.scale, trimmed(0, 0, 0, self.tilt))
+        return self.start.nats + LN2 * sum(part.size for _, part in describe(prior))
 
     @property
     def bits(self) -> float:
@@ -215,16 +251,16 @@ def _tree(target: _Coordinates, budget: float, seed: int) -> RandomTree:
         natural = natural_bits(eigenvalues, scale, octave)
         longer = math.log2(max(bits, 1.0) / max(natural, 1e-12)) if max(bits, natural) > 1.0 else 0.0
         sixteenths = min(max(round(SIXTEENTHS * longer), -MOST_SIXTEENTHS), MOST_SIXTEENTHS)
-        return trimmed(sixteenths, octave, eighths, seed)
+        return trimmed(sixteenths, octave, eighths, target.tilt, seed)
 
     def cost(settings: tuple[int, ...]) -> float:
-        _, octave, eighths, _ = padded(settings)
+        _, octave, eighths, *_ = padded(settings)
         off = np.abs(shares(eigenvalues, scale, octave, eighths) - share).max(initial=0.0)
         told = sum(part.size for _, part in describe(RandomTree(scale, settings)))
         return float(off) * bits + told  # a bit late or early costs about a bit
 
     centre = _octave(target)
-    tried = itertools.starmap(settings, itertools.product(range(centre - 3, centre + 4), range(-5, 5)))
+    tried = itertools.starmap(settings, itertools.product(range(centre - 4, centre + 5), range(-5, 5)))
     return RandomTree(scale, min(tried, key=cost))
 
 

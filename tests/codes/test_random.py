@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mdl.codes.random import Basis, Branches, RandomTree, Tree, normals, trimmed
+from mdl.codes import tree_search
+from mdl.codes.random import LEAST_TILT, Basis, Branches, RandomTree, Tree, normals, trimmed
 from mdl.codes.tree_search import search
+from mdl.curvature import Conditional
 from mdl.errors import CodeError
 
 RNG = np.random.default_rng(8)
@@ -66,11 +68,28 @@ def test_a_basis_is_orthonormal_and_diagonal(units: int, coordinates: int) -> No
     assert (np.diff(found.eigenvalues) <= 1e-9).all()
     maps = np.stack([found.weights(z).ravel() for z in np.eye(coordinates)])
     np.testing.assert_allclose(maps @ maps.T, np.eye(coordinates), atol=1e-12)
-    np.testing.assert_allclose(found.matrix, maps.T, atol=1e-15)
     gram = np.kron(inputs.T @ inputs, np.eye(units))
     np.testing.assert_allclose(maps @ gram @ maps.T, np.diag(found.eigenvalues), atol=1e-9)
     if units > 1:
         np.testing.assert_allclose(found.weights(RNG.normal(size=coordinates)).sum(axis=1), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("units", [1, 3])
+@pytest.mark.parametrize("tilt", [-3, 0, 2])
+def test_a_tilted_prior_has_the_same_variance_in_all_directions_together(tilt: int, units: int) -> None:
+    """Written from docs/format.md."""
+    inputs, straight = basis(units)
+    found = straight.tilted(tilt)
+    maps = np.stack([found.weights(z).ravel() for z in np.eye(found.eigenvalues.size)])
+    lengths = (maps**2).sum(axis=1)
+    assert lengths.mean() == pytest.approx(1.0)
+    np.testing.assert_allclose(
+        lengths / lengths[0], (straight.eigenvalues / straight.eigenvalues[0]) ** (0.75 + tilt / 4)
+    )
+    gram = np.kron(inputs.T @ inputs, np.eye(units))
+    np.testing.assert_allclose(maps @ gram @ maps.T, np.diag(found.eigenvalues), atol=1e-9)
+    z = RNG.normal(size=found.eigenvalues.size)
+    np.testing.assert_allclose(found.coordinates(found.weights(z)), z, atol=1e-12)
 
 
 def bound(told: RandomTree = TOLD) -> Tree:
@@ -104,9 +123,10 @@ def test_coordinates_are_drawn_in_order_and_all_of_them() -> None:
 def test_the_length_of_a_path_follows_from_inputs_and_settings() -> None:
     """Written from docs/format.md."""
     inputs, found = basis()
-    for sixteenths, octave in ((0, 0), (5, -2), (-9, 3)):
-        tree = RandomTree(2.0, trimmed(sixteenths, octave)).bind(inputs, (6, 1))
-        natural = 0.5 * np.log2(1.0 + 2.0 ** (octave - 6) * 4.0 * found.eigenvalues).sum()
+    for sixteenths, octave, tilt in ((0, 0, 0), (5, -2, -3), (-9, 3, 1)):
+        tree = RandomTree(2.0, trimmed(sixteenths, octave, 0, tilt)).bind(inputs, (6, 1))
+        tilted = found.eigenvalues ** (1.75 + tilt / 4) / (found.eigenvalues ** (0.75 + tilt / 4)).mean()
+        natural = 0.5 * np.log2(1.0 + 2.0 ** (octave - 6) * 4.0 * tilted).sum()
         assert tree.count == math.ceil((8 + natural * 2.0 ** (sixteenths / 16)) / 2)
     assert TOLD.bind(0.0 * inputs, (6, 1)).count == 4  # the lead alone
     assert RandomTree(1e300, (900, 900)).bind(inputs, (6, 1)).count == 1 << 13
@@ -114,15 +134,16 @@ def test_the_length_of_a_path_follows_from_inputs_and_settings() -> None:
 
 def test_branches_cost_their_bits_and_other_seeds_are_other_trees() -> None:
     assert TOLD.code.nats(np.zeros(30, np.int32)).sum() == pytest.approx(60 * math.log(2.0))
-    other = bound(replace(TOLD, settings=(16, 0, 0, 1)))
+    other = bound(replace(TOLD, settings=(16, 0, 0, 0, 1)))
     path = np.zeros(other.count, np.int32)
     assert not np.allclose(other.coordinates(path), bound().coordinates(path))
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"settings": (901,)}, {"settings": (0, 1000)}, {"settings": (0, 0, -8)}, {"settings": (0, 0, 0, -1)},
-     {"settings": (1, 0)}, {"settings": (0, 0, 0, 1, 1)}, {"scale": 0.0}, {"scale": math.nan}],
+    [{"settings": (901,)}, {"settings": (0, 1000)}, {"settings": (0, 0, -8)}, {"settings": (0, 0, 0, -4)},
+     {"settings": (0, 0, 0, 0, -1)}, {"settings": (1, 0)}, {"settings": (0, 0, 0, 0, 1, 1)},
+     {"scale": 0.0}, {"scale": math.nan}],
     ids=str,
 )  # fmt: skip
 def test_impossible_trees_are_refused(change: dict[str, Any]) -> None:
@@ -137,47 +158,49 @@ def test_impossible_branches_are_refused(bits: int) -> None:
 
 
 class Quadratic:
-    """Data whose length is a parabola: its evidence is known exactly."""
+    """Data whose length is a parabola: its evidence is known exactly. A model of it may ``flatten`` its curvature."""
 
-    def __init__(self, bend: Any, optimum: Any) -> None:
-        self.bend, self.optimum = bend, optimum
+    def __init__(self, bend: Any, optimum: Any, flatten: float = 1.0) -> None:
+        self.bend, self.optimum, self.flatten = bend, optimum, flatten
 
     def nats(self, z: Any) -> float:
         return 0.5 * float((z - self.optimum) @ self.bend @ (z - self.optimum))
 
     @property
     def start(self) -> Any:
-        return self.around(np.zeros(len(self.optimum)), 0, self.bend)[0]
+        return self.given(np.zeros(len(self.optimum)), 0)
 
-    def around(self, z: Any, first: int, bend: Any) -> tuple[Any, Any, Any]:
+    def given(self, z: Any, first: int, near: object = None) -> Any:
+        """Exact at z."""
         z, rest = z.copy(), slice(first, None)
         posterior = self.bend[rest, rest] + 0.25 * np.eye(len(z) - first)
-        pull = self.bend[rest] @ self.optimum - self.bend[rest, :first] @ z[:first]
-        z[rest] = np.linalg.solve(posterior, pull)
-        return z, self.bend @ (z - self.optimum), self.bend
+        z[rest] = np.linalg.solve(posterior, self.bend[rest] @ self.optimum - self.bend[rest, :first] @ z[:first])
+        nats = self.nats(z) + 0.125 * float(z[rest] @ z[rest]) + 0.5 * float(np.linalg.slogdet(4.0 * posterior)[1])
+        flat = self.flatten * self.bend
+        sites: Any = None
+        covariance = np.linalg.inv(flat[rest, rest] + 0.25 * np.eye(len(z) - first))
+        return Conditional(sites, z, covariance, self.bend @ (z - self.optimum), flat, nats)
 
     def evidence_nats(self) -> float:
-        centre = self.start
-        _, log_det = np.linalg.slogdet(4.0 * self.bend + np.eye(len(centre)))
-        return self.nats(centre) + 0.125 * float(centre @ centre) + 0.5 * float(log_det)
+        return float(self.start.nats)
 
 
-def correlated(size: int) -> Quadratic:
+def correlated(size: int, flatten: float = 1.0) -> Quadratic:
     rng = np.random.default_rng(4)
     inputs = rng.normal(size=(200, size)) @ np.diag(np.geomspace(1.0, 0.05, size))
     _, _, vectors = np.linalg.svd(inputs)
     turned = inputs @ vectors.T  # in the tree's own basis, then a little off it
     mixed = turned + 0.2 * turned @ rng.normal(size=(size, size))
-    return Quadratic(mixed.T @ mixed / 4.0, rng.normal(0.0, 2.0, size))
+    return Quadratic(mixed.T @ mixed / 4.0, rng.normal(0.0, 2.0, size), flatten)
 
 
-def total(width: int, seeds: range, size: int = 24) -> tuple[float, float]:
+def total(width: int, seeds: range, size: int = 24, flatten: float = 1.0) -> tuple[float, float]:
     """Mean length of path and data, and the evidence, bits."""
-    data = correlated(size)
+    data = correlated(size, flatten)
     inputs = np.random.default_rng(4).normal(size=(200, size)) @ np.diag(np.geomspace(1.0, 0.05, size))
     lengths = []
     for seed in seeds:
-        tree = RandomTree(2.0, trimmed(LONGER, 6, 0, seed)).bind(inputs, (size, 1))
+        tree = RandomTree(2.0, trimmed(LONGER, 6, 0, LEAST_TILT, seed)).bind(inputs, (size, 1))
         branches = search(tree, data, width)
         assert branches.shape == (30,)
         lengths.append(60 + data.nats(tree.coordinates(branches)) / math.log(2.0))
@@ -192,3 +215,12 @@ def test_the_search_comes_near_the_evidence() -> None:
     assert narrow > 1.5 * wide
     blind = [correlated(24).nats(2.0 * z) for z in np.random.default_rng(1).normal(size=(50, 24))]
     assert min(blind) / math.log(2.0) > 5.0 * evidence
+
+
+def test_what_one_path_promises_of_another_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models with too little curvature promise too much of what is far from them; several together do not."""
+    monkeypatch.setattr(tree_search, "_STEPS", 2)
+    checked, _ = total(256, range(3), flatten=0.1)
+    monkeypatch.setattr(tree_search, "_TRIED", 1)
+    trusted, _ = total(256, range(3), flatten=0.1)
+    assert checked < 0.9 * trusted
