@@ -146,9 +146,15 @@ def shortest(
     model, X = shared(model, X)
     if not isinstance(model, FeedForward) or model.depth != 1:
         raise MdlError("relative_entropy: expected a feed-forward network without hidden layers")
-    trials = Trials(model, X, y)
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1):  # matrices so small are a third slower on two
+        return _shortest(Trials(model, X, y), np.asarray(y), prior, width, seed)
+
+
+def _shortest(trials: Trials, y: Array, prior: Gaussian, width: int, seed: int) -> Found:
     coded: Any = trials.with_coded_free()
-    target = _fitted(Objective(coded, trials.inputs, np.asarray(y)), prior)
+    target = _fitted(Objective(coded, trials.inputs, y), prior)
     if target.bits > _CHEAP_BITS:
         trees = [_tree(target, budget, seed) for budget in _BUDGETS]
     else:  # what the settings take counts as well
