@@ -99,19 +99,23 @@ class Propagation:
     def settled(self, sites: Sites, z: Array, first: int = 0, *, steps: int = 32, gain: float = 0.1) -> Conditional:
         """The posterior given z[:first] after at most so many steps from these sites.
 
-        They end where the evidence changes by less than ``gain`` nats; ``nats`` is that before the last step.
+        They end where the evidence changes by less than ``gain`` nats; ``nats`` is that before the last step. Where a
+        step leaves what numbers can say, the sites before it stand for the likelihood, in ``nats`` too.
         """
         if first == len(z):
             f = self._along(z) @ self.contrasts.T + self.offset
             exact = float(self.link.nats(f, self.targets).sum())
             return self._given(self.about(z), z, first)._replace(nats=exact)
-        nats = math.inf
+        before = math.inf
         for _ in range(steps):
-            before = nats
             here = self._given(sites, z, first)
-            sites, nats = self._stepped(here, first)
+            stepped = self._stepped(here, first)
+            if stepped is None:
+                return here
+            sites, nats = stepped
             if abs(nats - before) < gain:
                 break
+            before = nats
         return self._given(sites, z, first)._replace(nats=nats)
 
     def _along(self, z: Array) -> Array:
@@ -133,16 +137,15 @@ class Propagation:
         slope = (self.inputs.T @ (_times(sites.precision, self._along(told)) - sites.shift)).ravel()
         return Conditional(sites, told, 0.5 * (covariance + covariance.T), slope, curvature, nats)
 
-    def _stepped(self, here: Conditional, first: int) -> tuple[Sites, float]:
-        """The sites after a step, or as they are where it leaves what numbers can say; the evidence before it."""
+    def _stepped(self, here: Conditional, first: int) -> tuple[Sites, float] | None:
+        """The sites after a step, and the evidence before it; None where numbers cannot say them."""
         try:
             with np.errstate(all="ignore"):
                 sites, nats = self._step(here, first)
         except np.linalg.LinAlgError:
-            return here.sites, math.inf
-        if np.isfinite(sites.precision).all() and np.isfinite(sites.shift).all() and math.isfinite(nats):
-            return sites, nats
-        return here.sites, math.inf
+            return None
+        finite = np.isfinite(sites.precision).all() and np.isfinite(sites.shift).all() and math.isfinite(nats)
+        return (sites, nats) if finite else None
 
     def _step(self, here: Conditional, first: int) -> tuple[Sites, float]:
         """All sites half way to where each gives its marginal the moments that its likelihood gives; the evidence.

@@ -192,6 +192,7 @@ class _Coordinates:
 
     objective: Objective
     basis: Basis
+    scale: float  # of the prior
     tilt: int
     data: Propagation
     start: Conditional
@@ -211,7 +212,7 @@ class _Coordinates:
         data = Propagation(
             objective.X @ basis.vectors, basis.contrasts, offset, objective.targets, objective.link, scale**-2
         )
-        about = cls(objective, basis, LEAST_TILT, data, data.settled(data.about(z), z, steps=1))
+        about = cls(objective, basis, scale, LEAST_TILT, data, data.settled(data.about(z), z, steps=1))
         return about.under(scale, tilt)
 
     def under(self, scale: float, tilt: int) -> _Coordinates:
@@ -221,12 +222,8 @@ class _Coordinates:
             return self.of(objective, scale, tilt)
         basis = Basis.of(objective.X, self.basis.contrasts.shape[0]).tilted(tilt)
         data = replace(self.data, inputs=objective.X @ basis.vectors, precision=scale**-2)
-        return replace(self, basis=basis, tilt=tilt, data=data, start=data.settled(self.start.sites, self.start.z))
-
-    @property
-    def scale(self) -> float:
-        """Of the prior."""
-        return self.data.precision**-0.5
+        start = data.settled(self.start.sites, self.start.z)
+        return replace(self, basis=basis, scale=scale, tilt=tilt, data=data, start=start)
 
     @property
     def told_nats(self) -> float:
