@@ -176,8 +176,8 @@ class _Words:
 
 def groups(labels: NDArray[Any], positions: NDArray[np.intp] | None = None) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Each distinct label >= 0, ascending, with its positions in their given order; by default its places."""
-    few = labels.size and labels.max() < 1 << 16
-    order = np.argsort(labels.astype(np.uint16) if few else labels, kind="stable")  # by radix if they are so short
+    short = labels.astype(np.min_scalar_type(labels.max()), copy=False) if labels.size else labels
+    order = np.argsort(short, kind="stable")  # by radix if they have 8 or 16 bits
     ordered = labels[order]
     cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     bounds = [0, *cuts.tolist(), labels.size] if labels.size else []

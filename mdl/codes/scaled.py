@@ -252,11 +252,12 @@ class ScaledMatrix:
 
     def _places(self, axes: list[_Axis], rows: slice) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """Each sum of exponents that occurs in a block, ascending, with the places that have it."""
-        down, across = (axis.exponents for axis in axes)
+        down, across = (axis.exponents.astype(np.int16) for axis in axes)
         top, bottom = rows.start // across.size, -(-rows.stop // across.size)
         sums = np.add.outer(down[top:bottom], across).ravel()[: rows.stop - rows.start]
-        found = groups((sums + 2 * _RANGE).astype(np.uint16))
-        return ((label - 2 * _RANGE, places) for label, places in found)
+        least = int(sums.min())
+        sums -= np.int16(least)
+        return ((label + least, places) for label, places in groups(sums))
 
     def _axes(self, flat: Symbols) -> list[_Axis]:
         """The exponents of rows and columns that match the mean squares, told as finely as is worth it."""
