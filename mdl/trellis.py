@@ -93,6 +93,7 @@ class Trellis:
     def dequantize(self, symbols: ArrayLike) -> Array:
         """The points of the path that the symbols take."""
         k = np.asarray(symbols)
+        k = k if k.dtype.kind in "iu" else k.astype(np.int64)
         odd = (k.ravel() & k.dtype.type(1)).astype(np.uint8)
         grids = _unfolded(_second_grid(_folded(odd, self.run), self.states), k.size)
         points = k.astype(np.float64)

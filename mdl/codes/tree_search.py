@@ -8,7 +8,7 @@ stand for the data, which are made anew for the best path every few steps. The r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from scipy import linalg
 
 from mdl.codes.coder import Symbols
 from mdl.codes.random import BRANCH_BITS, Tree
-from mdl.curvature import Conditional
 from mdl.masses import Array
 
 _STEPS, _MODELS = 16, 32  # so many steps with the same factors, or more where factors would be made more often
@@ -24,6 +23,35 @@ _TRIED = 6  # paths whose factors are found when they are made anew, at most
 _NO_GAIN = 0.5  # nats
 _LAST = 400  # paths whose true length is computed at the end
 _BRANCHES = np.arange(1 << BRANCH_BITS)
+
+
+class Conditional(Protocol):
+    """What Gaussian factors for the data, and the prior, say of the coordinates that follow the given ones."""
+
+    @property
+    def z(self) -> Array:
+        """The given coordinates, then the mean of the others, (d,)."""
+        ...
+
+    @property
+    def covariance(self) -> Array:
+        """Of the others."""
+        ...
+
+    @property
+    def slope(self) -> Array:
+        """Of the factors' -ln in all coordinates, (d,)."""
+        ...
+
+    @property
+    def curvature(self) -> Array:
+        """The same, (d, d)."""
+        ...
+
+    @property
+    def nats(self) -> float:
+        """About -ln p(D | the given coordinates)."""
+        ...
 
 
 class Target(Protocol):
@@ -38,8 +66,8 @@ class Target(Protocol):
         """-ln p(D | z)."""
         ...
 
-    def given(self, z: Array, first: int, near: Conditional) -> Conditional:
-        """What data and prior say of z given its entries before ``first``, sought from a similar posterior's sites."""
+    def given(self, z: Array, first: int, near: Any) -> Conditional:
+        """What data and prior say of z given its entries before ``first``, sought from what they say given others."""
         ...
 
 
