@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 from mdl import likelihoods
-from mdl.curvature import Propagation, expected_nats, link, mode
+from mdl.curvature import Propagation, expected_nats, link, mode, propagation
 from mdl.curvature.objective import Objective
 from mdl.models import FeedForward
 
@@ -121,3 +121,19 @@ def test_what_cannot_be_computed_ends_the_search(monkeypatch: pytest.MonkeyPatch
     found = one.settled(one.about(np.zeros(2)), np.zeros(2))
     assert found.nats == here.nats
     np.testing.assert_array_equal(found.z, here.z)
+
+
+def test_memory_is_bounded_and_what_is_drawn_may_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    likelihood, y = CASES["two classes"]
+
+    def nats() -> float:
+        one = problem(likelihood, X, y)
+        return one.settled(one.about(np.zeros(2)), np.zeros(2), steps=50, gain=1e-9).nats
+
+    whole = nats()
+    monkeypatch.setattr(propagation, "_AT_ONCE", 1)  # an example at a time
+    assert nats() == pytest.approx(whole, rel=1e-9)
+    monkeypatch.setattr(propagation, "CHUNK", 128 * 2 * 5)  # draws for five examples serve all
+    repeated = nats()
+    assert repeated != pytest.approx(whole, rel=1e-9)
+    assert repeated == pytest.approx(whole, abs=0.2)

@@ -42,8 +42,8 @@ def points(symbols: tuple[int, ...], states: int) -> list[float]:
 @pytest.mark.parametrize("states", STATES)
 def test_points_are_those_of_the_parity_check(states) -> None:
     rng = np.random.default_rng(states)
-    for _ in range(20):
-        symbols = tuple(rng.integers(-4, 4, 40).tolist())
+    for size in (1, 2, 7, 40, 255, 256, Trellis.run):
+        symbols = tuple(rng.integers(-4, 4, size).tolist())
         assert Trellis(1.0, states).dequantize(symbols).tolist() == points(symbols, states)
 
 

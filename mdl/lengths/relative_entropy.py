@@ -33,7 +33,7 @@ from mdl.codes.random import (
 from mdl.codes.scheme import Coding, Scheme
 from mdl.codes.shaped import ShapedCoding
 from mdl.codes.tree_search import search
-from mdl.curvature import Conditional, Objective, Propagation, mode
+from mdl.curvature import MAX_DENSE, Conditional, Objective, Propagation, mode
 from mdl.errors import MdlError, PriorError
 from mdl.length import LN2, CodeLength
 from mdl.masses import Array
@@ -117,7 +117,7 @@ def encode_relative_entropy(
     Raises
     ------
     MdlError
-        If the model has hidden layers.
+        If the model has hidden layers, or more than 3,000 weights beside the biases.
     PriorError
         If the prior is not Gaussian at 0.
 
@@ -146,6 +146,8 @@ def shortest(
     model, X = shared(model, X)
     if not isinstance(model, FeedForward) or model.depth != 1:
         raise MdlError("relative_entropy: expected a feed-forward network without hidden layers")
+    if (size := model.weights[_WEIGHT].size) > MAX_DENSE:
+        raise MdlError(f"relative_entropy: expected at most {MAX_DENSE} weights, got {size}; use lattice or refined")
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1):  # matrices so small are a third slower on two

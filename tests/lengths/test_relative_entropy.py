@@ -181,3 +181,6 @@ def test_what_cannot_be_coded_so_is_refused() -> None:
     network = MLPClassifier(hidden_layer_sizes=(2,), solver="lbfgs", max_iter=2000, tol=1.0).fit(X, y)
     with pytest.raises(MdlError, match="hidden layers"):
         relative_entropy(mdl.wrap(network), X, y)
+    wide = LogisticRegression().fit(np.zeros((2, 3001)), [0, 1])
+    with pytest.raises(MdlError, match="at most 3000 weights, got 3001; use lattice or refined"):
+        relative_entropy(mdl.wrap(wide), np.zeros((2, 3001)), [0, 1])
