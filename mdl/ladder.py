@@ -328,6 +328,9 @@ RUNGS: tuple[Rung, ...] = (
          lambda case: case.model.weights.count <= _DENSE),
     Rung("evidence", "Bayesian", "an integral over all weights",
          lambda case: Lengths(evidence(case.model, case.X, case.y, case.prior, curvature=_curvature(case.model)))),
+    Rung("evidence, tilted", "Bayesian", "the same, under the random tree's prior",
+         lambda case: Lengths(relative_entropy.tilted_evidence(case.model, case.X, case.y, case.prior)),
+         lambda case: case.linear and case.model.weights.count <= _DENSE),
     Rung("prequential", "predictive file", "trains as often as the writer", _prequential),
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ from mdl.codes.random import LEAST_TILT
 from mdl.curvature import Objective
 from mdl.errors import MdlError, MessageError, PlatformError, PriorError
 from mdl.lengths.evidence import evidence
-from mdl.lengths.relative_entropy import _Coordinates, encode_relative_entropy, relative_entropy
+from mdl.lengths.relative_entropy import _Coordinates, encode_relative_entropy, relative_entropy, tilted_evidence
 from mdl.lengths.variational import variational
 from mdl.trials import Trials
 
@@ -79,11 +79,11 @@ def test_path_and_data_come_near_the_evidence(case: Any) -> None:
     assert 0.8 < ratio < 1.15, name
 
 
-def _target(name: str, tilt: int) -> _Coordinates:
+def _target(name: str, tilt: int, scale: float | None = None) -> Any:
     estimator, X, y, prior = CASES[name]()
     trials = Trials(mdl.wrap(estimator), X, y)
     coded: Any = trials.with_coded_free()
-    return _Coordinates.of(Objective(coded, trials.inputs, np.asarray(y)), prior.scale or 1.0, tilt)
+    return _Coordinates.of(Objective(coded, trials.inputs, np.asarray(y)), scale or prior.scale or 1.0, tilt)
 
 
 @pytest.mark.parametrize("name", ["cancer", "counts", "diabetes"])
@@ -99,6 +99,28 @@ def test_the_search_is_led_by_the_evidence(name: str) -> None:
 def test_a_tilted_prior_says_more_of_what_the_inputs_say_much_about() -> None:
     """Less evidence, and no setting to be told."""
     assert _target("cancer", 0).start.nats < _target("cancer", LEAST_TILT).start.nats - 2.0
+
+
+def test_tilted_evidence_of_ridge_is_that_of_a_dense_gaussian() -> None:
+    """The prior's covariance written from docs/format.md; the noise that of the residuals."""
+    estimator, X, y, _ = _diabetes()
+    model = mdl.wrap(estimator)
+    length = tilted_evidence(model, X, y, mdl.Gaussian(8.0))
+    values, vectors = np.linalg.eigh(X.T @ X)
+    covariance = 64.0 * (vectors * (values**0.75 / (values**0.75).mean())) @ vectors.T
+    target = _target("diabetes", 0, 8.0)
+    noise, bias = target.objective.model.likelihood.scale, target.objective.model.weights["layers.0.bias"]
+    cov = X @ covariance @ X.T + noise**2 * np.eye(len(y))
+    off = y - bias
+    nats = 0.5 * (off @ np.linalg.solve(cov, off) + np.linalg.slogdet(2.0 * np.pi * cov)[1])
+    assert length.part("weights") + length.part("data") == pytest.approx(nats, rel=1e-9)
+
+
+def test_a_file_does_not_beat_the_evidence_of_its_own_prior(case: Any) -> None:
+    """But for luck: by less than the spread of a sample's length."""
+    _, model, X, y, prior, _ = case
+    file, bound = relative_entropy(model, X, y, prior, width=256), tilted_evidence(model, X, y, prior)
+    assert file.comparable.bits > bound.comparable.bits - 5.0
 
 
 @pytest.mark.parametrize("name", ["cancer", "counts"])
