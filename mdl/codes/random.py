@@ -240,7 +240,8 @@ class Tree:
     def dequantize(self, symbols: ArrayLike) -> Array:
         """The weights (fan_in units,) on a path, multiples of 2^-12 of the scale's power of two."""
         unit = math.ldexp(1.0, math.frexp(self.scale)[1] - _WEIGHT_BITS)
-        return np.rint(self.basis.weights(self.coordinates(symbols)).ravel() / unit) * unit
+        multiples = np.rint(self.basis.weights(self.coordinates(symbols)).ravel() / unit)
+        return multiples * unit + 0.0  # not -0.0: the sign of a weight that rounding leaves nothing of is chance
 
 
 @dataclass(frozen=True)

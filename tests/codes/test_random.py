@@ -110,6 +110,17 @@ def test_what_a_path_draws_is_what_its_state_draws_in_the_tables() -> None:
     np.testing.assert_allclose(tree.dequantize(branches), tree.basis.weights(z).ravel(), atol=2.0**-11)
 
 
+def test_a_weight_of_nothing_has_no_sign() -> None:
+    """A constant input leaves its weight at a rounding error, whose sign differs between processors."""
+    tree = bound()
+    tiny = replace(tree, basis=replace(tree.basis, vectors=1e-20 * tree.basis.vectors))
+    branches = RNG.integers(0, 4, tree.count)
+    assert np.signbit(tiny.basis.weights(tiny.coordinates(branches))).any()
+    weights = tiny.dequantize(branches)
+    assert not weights.any()
+    assert not np.signbit(weights).any()
+
+
 def test_coordinates_are_drawn_in_order_and_all_of_them() -> None:
     tree = bound()
     drawn = [tree.drawn(step) for step in range(tree.count)]
