@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import special
 
 from mdl import likelihoods
-from mdl.curvature import Propagation, expected_nats, link, mode, propagation
+from mdl.curvature import Propagation, Sites, expected_nats, link, mode, propagation
 from mdl.curvature.objective import Objective
 from mdl.models import FeedForward
 
@@ -137,3 +139,14 @@ def test_memory_is_bounded_and_what_is_drawn_may_repeat(monkeypatch: pytest.Monk
     repeated = nats()
     assert repeated != pytest.approx(whole, rel=1e-9)
     assert repeated == pytest.approx(whole, abs=0.2)
+
+
+def test_no_draw_weighs_more_than_the_root_of_their_number_allows() -> None:
+    """One draw in which the likelihood is 1, and 127 in which it is 1/100: truncated, not left with half of all."""
+    one = problem(likelihoods.Categorical(2), np.ones((1, 1)), [0.0])
+    at = (np.array([50.0, *([-math.log(99.0)] * 127)]) - 0.5) / math.sqrt(2.0)  # of the difference of the scores
+    sites = Sites(np.zeros((1, 1, 1)), np.zeros((1, 1)))
+    _, g, _ = one._moments(sites, at[:, None, None], one.targets)
+    light = 0.01 / (1.0 + 1.27)
+    share = 127 * light / (127 * light + 128**-0.5)
+    assert g[0, 0] == pytest.approx(share * math.sqrt(2.0) * 0.99, rel=1e-6)

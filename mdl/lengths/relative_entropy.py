@@ -167,7 +167,7 @@ def tilted_evidence(
     if isinstance(likelihood, likelihoods.Gaussian) and likelihood.scale is not None:
         likelihood = replace(likelihood, scale=round_real(likelihood.scale, _NOISE_BITS))
     tilt = integer_bits(target.tilt).size * LN2 if target.tilt else 0.0
-    weights = target.bits * LN2
+    weights = min(target.bits * LN2, target.start.nats)  # propagation is no bound, and the two are apart by its error
     return CodeLength((
         *trials.free_scheme.length({name: trials.tensors[name] for name in trials.free}).parts,
         *charged(likelihood), *charged(Gaussian(target.scale)), ("prior", tilt),

@@ -116,6 +116,15 @@ def test_tilted_evidence_of_ridge_is_that_of_a_dense_gaussian() -> None:
     assert length.part("weights") + length.part("data") == pytest.approx(nats, rel=1e-9)
 
 
+def test_a_wide_prior_of_separated_classes_has_an_evidence() -> None:
+    """The divergence alone, which is of an approximate posterior, is more than all of it."""
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    y = (X[:, 0] > 0).astype(int)
+    length = tilted_evidence(mdl.wrap(LogisticRegression().fit(X, y)), X, y, mdl.Gaussian(1e100))
+    assert length.part("weights") > 0.0
+    assert length.part("data") == 0.0
+
+
 def test_a_file_does_not_beat_the_evidence_of_its_own_prior(case: Any) -> None:
     """But for luck: by less than the spread of a sample's length."""
     _, model, X, y, prior, _ = case
