@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mdl.bounds import Certificate, certificate, certify
     from mdl.codes.adaptive import KT
+    from mdl.codes.contextual import Contextual
     from mdl.codes.scaled import Scaled
     from mdl.codes.shortest import Shortest
     from mdl.curvature import Calibration, calibrate
@@ -64,6 +65,7 @@ __all__ = [
     "Certificate",
     "CodeLength",
     "Codebook",
+    "Contextual",
     "DeadZone",
     "FeedForward",
     "FloatFormat",
@@ -127,6 +129,7 @@ __all__ = [
 _NAMES = {
     "bounds": ("Certificate", "certificate", "certify"),
     "codes.adaptive": ("KT",),
+    "codes.contextual": ("Contextual",),
     "codes.scaled": ("Scaled",),
     "codes.shortest": ("Shortest",),
     "curvature": ("Calibration", "calibrate"),

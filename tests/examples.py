@@ -17,7 +17,7 @@ import mdl.codes
 from mdl import likelihoods, trellis
 from mdl import priors as families
 from mdl import quantize as grids
-from mdl.codes import adaptive, integers, labels, random, scaled
+from mdl.codes import adaptive, contextual, integers, labels, random, scaled
 from mdl.codes.discretized import Discretized
 
 T = TypeVar("T")
@@ -229,6 +229,14 @@ CODES: dict[type, list[CodeCase]] = {
             scaled.ScaledMatrix(families.Gaussian(1.0), grids.UniformGrid(1.0), 4, 7),
             scaled.ScaledMatrix(families.StudentT(0.1, df=3.0), grids.UniformGrid(0.05), 8, 100),
             scaled.ScaledMatrix(families.Laplace(1.0), trellis.Trellis(0.5, 8), 10, 1),
+        )
+    ],
+    contextual.ContextualMatrix: [
+        _from_lo_to_hi(code)
+        for code in (
+            contextual.ContextualMatrix(1, 10, 28),
+            contextual.ContextualMatrix(9, 70, 0),
+            contextual.ContextualMatrix(127, 100, 3),
         )
     ],
     random.Branches: [(random.Branches(bits), range(1 << bits), (-1, 1 << bits)) for bits in (1, 2, 16)],

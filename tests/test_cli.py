@@ -82,9 +82,9 @@ def test_measure_lists_tensors(checkpoint: Path) -> None:
     [
         ("--step", 0.01), ("--format", "bfloat16"), ("--levels", 7), ("--step", 0.05, "--dead-zone", 0.25), (),
         ("--step", 0.05, "--states", 8), ("--target-bits", 3.0, "--scales"),
-        ("--target-mse", 1e-4, "--states", 4, "--prior", "shortest"),
+        ("--target-mse", 1e-4, "--states", 4, "--prior", "shortest"), ("--step", 0.1, "--prior", "contextual"),
     ],
-    ids=["step", "format", "levels", "dead-zone", "default", "trellis", "scales", "shortest"],
+    ids=["step", "format", "levels", "dead-zone", "default", "trellis", "scales", "shortest", "contextual"],
 )  # fmt: skip
 def test_encode_then_decode_gives_the_quantised_weights(checkpoint: Path, tmp_path: Path, grid) -> None:
     said = json.loads(ok("encode", checkpoint, "-o", tmp_path / "m.mdl", "--json", *grid))

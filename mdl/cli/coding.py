@@ -35,10 +35,11 @@ def prior(name: str, scales: bool = False) -> AnyPrior:
     """The prior or code of that name."""
     from mdl import priors
     from mdl.codes import families
+    from mdl.codes.contextual import Contextual
     from mdl.codes.scaled import Scaled
     from mdl.codes.shortest import Shortest
 
-    known: dict[str, Any] = {**priors.BY_NAME, **families.BY_NAME, "shortest": Shortest()}
+    known: dict[str, Any] = {**priors.BY_NAME, **families.BY_NAME, "contextual": Contextual(), "shortest": Shortest()}
     if name not in known:
         raise MdlError(f"--prior: expected one of {', '.join(known)}, got {name!r}")
     if scales and name not in priors.BY_NAME:

@@ -66,7 +66,7 @@ class Dirichlet:
         indices = self._indices(as_symbols(values.ravel()))
         nats = np.empty(indices.size)
         counts = self._no_counts()
-        for block in _blocks(indices.size):
+        for block in blocks(indices.size):
             nats[block] = -self._log_mass(counts)[indices[block]]
             counts += self._count(indices[block])
         return nats.reshape(values.shape)
@@ -75,7 +75,7 @@ class Dirichlet:
         """Write (n,) int32 symbols."""
         indices = self._indices(as_symbols(symbols))
         counts = self._count(indices)
-        for block in reversed(list(_blocks(indices.size))):  # last in, first out
+        for block in reversed(list(blocks(indices.size))):  # last in, first out
             counts -= self._count(indices[block])
             Alphabet(self._log_mass(counts)).push(coder, indices[block])
 
@@ -83,7 +83,7 @@ class Dirichlet:
         """Read them back."""
         indices = np.empty(count, np.int32)
         counts = self._no_counts()
-        for block in _blocks(count):
+        for block in blocks(count):
             indices[block] = Alphabet(self._log_mass(counts)).pop(coder, block.stop - block.start)
             counts += self._count(indices[block])
         return indices + np.int32(self.lo)
@@ -115,7 +115,8 @@ def KT(lo: int, hi: int) -> Dirichlet:
     return Dirichlet(lo, hi, alpha=0.5)
 
 
-def _blocks(count: int) -> Iterator[slice]:
+def blocks(count: int) -> Iterator[slice]:
+    """The schedule of counts: each block an eighth of what came before it, at least one."""
     start = 0
     while start < count:
         stop = min(start + max(1, start // _SHARE), count)

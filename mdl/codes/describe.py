@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mdl import likelihoods, priors, quantize, trellis
-from mdl.codes import Code, adaptive, curved, discretized, integers, random, scaled
+from mdl.codes import Code, adaptive, contextual, curved, discretized, integers, random, scaled
 from mdl.codes.coder import Bits, Coder
 from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural, read_real, real_bits
 from mdl.codes.prefix import IntegerCode
@@ -41,7 +41,7 @@ FAMILIES: Mapping[str, tuple[type, ...]] = {
     "code": (
         discretized.Discretized, integers.Signed, integers.EliasDelta, curved.ByStep, scaled.ScaledMatrix,
         adaptive.Dirichlet, adaptive.TwoLevel, integers.EliasGamma, integers.EliasOmega, integers.LogStar,
-        integers.GolombRice, integers.Fibonacci, integers.Rational,
+        integers.GolombRice, integers.Fibonacci, integers.Rational, contextual.ContextualMatrix,
     ),
     "likelihood": (likelihoods.Bernoulli, likelihoods.Categorical, likelihoods.Gaussian, likelihoods.Poisson),
 }  # fmt: skip

@@ -16,7 +16,7 @@ from mdl.codes.discretized import Discretized
 from mdl.codes.integers import EliasDelta, Signed
 from mdl.codes.numbers import round_real
 from mdl.codes.scaled import Scaled
-from mdl.codes.scheme import FREE, INTEGER_CODING, Coding, Histogram, PriorLike, Scheme, Tensor, naming
+from mdl.codes.scheme import FREE, INTEGER_CODING, ByMatrix, Coding, Histogram, PriorLike, Scheme, Tensor, naming
 from mdl.errors import PriorError
 from mdl.length import LN2
 from mdl.priors import Prior
@@ -51,7 +51,7 @@ def fit_scheme(
     searches = {
         name: searched(quantizer, tensors[name], isinstance(prior, Scaled), name)
         for name, quantizer in quantizers.items()
-        if name not in chosen and (isinstance(prior, Scaled) or isinstance(quantizer, Trellis))
+        if name not in chosen and (isinstance(prior, ByMatrix) or isinstance(quantizer, Trellis))
     }
     chosen = {**searches, **chosen}
     counts = {
@@ -82,7 +82,7 @@ def fit_counts(
     chosen: Mapping[str, Symbols] = types.MappingProxyType({}),
 ) -> Scheme:
     """``fit_scheme`` for tensors whose symbols have been counted already, and chosen already where they are."""
-    one = prior.prior if isinstance(prior, Scaled) else prior
+    one = prior.prior if isinstance(prior, ByMatrix) else prior
     fixed = {name: Coding(grid, Signed(EliasDelta()), FREE) for name, grid in free.items()}
     whole = {name: INTEGER_CODING for name in tensors if name not in quantizers and name not in free}
     each = {name: Coding(q, _fit(one, q, counts[name]), chosen=chosen.get(name)) for name, q in quantizers.items()}
@@ -91,8 +91,8 @@ def fit_counts(
         (quantizer,) = set(quantizers.values())
         shared = _fit(one, quantizer, Histogram.merge(list(counts.values())))
         candidates.append({name: Coding(quantizer, shared, chosen=chosen.get(name)) for name in quantizers})
-    if isinstance(prior, Scaled):
-        candidates.append({name: _by_line(prior, coding, tensors[name]) for name, coding in each.items()})
+    if isinstance(prior, ByMatrix):
+        candidates.append({name: _by_matrix(prior, coding, tensors[name]) for name, coding in each.items()})
     schemes = []
     for fitted in candidates:
         codings = {**fixed, **whole, **fitted}
@@ -101,16 +101,16 @@ def fit_counts(
     return min(schemes, key=lambda s: _of(s, quantizers).length(penalised, counts).nats)
 
 
-def _by_line(prior: Scaled, plain: Coding, tensor: Tensor) -> Coding:
-    """Scales for rows and columns where that is shorter than one for the tensor."""
+def _by_matrix(family: ByMatrix, plain: Coding, tensor: Tensor) -> Coding:
+    """A code for the matrix where that is shorter than one prior for all its entries."""
     if tensor.ndim < 2 or plain.quantizer is None:
         return plain
     symbols = plain.symbols(tensor)
-    code = prior.fit(plain.quantizer, symbols, math.prod(tensor.shape[1:]))
+    code = family.fit(plain.quantizer, symbols, math.prod(tensor.shape[1:]))
     if code is None:
         return plain
-    by_line = dataclasses.replace(plain, code=code)
-    return min(plain, by_line, key=lambda coding: Scheme({"": coding}).length({"": tensor}).nats)
+    by_matrix = dataclasses.replace(plain, code=code)
+    return min(plain, by_matrix, key=lambda coding: Scheme({"": coding}).length({"": tensor}).nats)
 
 
 def _of(scheme: Scheme, names: Collection[str]) -> Scheme:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mdl.codes import Code
 from mdl.codes.adaptive import Dirichlet, TwoLevel
 from mdl.codes.coder import MAX_LEVELS, Coder, Symbols
+from mdl.codes.contextual import Contextual, ContextualMatrix
 from mdl.codes.describe import Described, describe, read
 from mdl.codes.discretized import Discretized
 from mdl.codes.integers import EliasDelta, Signed
@@ -28,11 +29,15 @@ from mdl.priors import Prior
 from mdl.quantize import Quantizer
 from mdl.trellis import Trellis
 
-#: A prior, one with scales of its own for rows and columns, or a family of codes by the smallest and largest symbol.
-PriorLike = Prior | Scaled | Callable[[int, int], Code]
+#: A family of codes for matrices, with a prior for what it does not shorten.
+ByMatrix = Scaled | Contextual
+
+#: A prior, a family of codes for matrices, or one of codes by the smallest and largest symbol.
+PriorLike = Prior | ByMatrix | Callable[[int, int], Code]
 
 Tensor = NDArray[Any]
 
+_IN_ORDER = Dirichlet | TwoLevel | ScaledMatrix | ContextualMatrix  # codes for which it is not enough to count symbols
 _CHUNK = 1 << 15  # weights, whole runs of a trellis, at a time: an allocator maps larger temporaries anew each time
 _RUNS = 1 << 20  # the same where a trellis searches runs side by side: the more, the faster
 _DENSE = 1 << 20  # widest range of symbols counted by bincount
@@ -116,7 +121,7 @@ class Coding:
 
     @property
     def _counts_suffice(self) -> bool:
-        return not (self.quantizer is None or isinstance(self.code, Dirichlet | TwoLevel | ScaledMatrix))
+        return not (self.quantizer is None or isinstance(self.code, _IN_ORDER))
 
     def _of_counts(self, counted: Histogram) -> float:
         return float(self.code.nats(counted.symbols) @ counted.counts)

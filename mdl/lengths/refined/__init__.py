@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdl.codes.contextual import Contextual
 from mdl.codes.scheme import PriorLike, Scheme, Tensor
 from mdl.errors import MdlError, PriorError, QuantizationError
 from mdl.length import CodeLength
@@ -137,15 +138,12 @@ def shortest(
     >>> found.scheme.codings["layers.0.weight"].quantizer
     UniformGrid(step=0.25)
     """
-    model, X = shared(model, X)
-    if not isinstance(model, FeedForward):
-        raise MdlError(f"model: expected a FeedForward network, got {type(model).__name__}")
-    trials = Trials(model, X, y)
+    descent = _descent(model, X, y, prior)
+    trials = Trials(descent.model, descent.X, y)
     start = trials.search(prior) if quantizer is None else trials.on(quantizer, prior)
     for name, coding in start.scheme.codings.items():
         if not isinstance(coding.quantizer, UniformGrid | None):
             raise QuantizationError(f"tensor {name!r}: expected a step or a UniformGrid, got {coding.quantizer!r}")
-    descent = _Descent(model, trials.inputs, np.asarray(y), prior)
     best = descent.run(start)
     if quantizer is None:
         best = descent.each(descent.widen(best))
@@ -157,8 +155,12 @@ def searched(
     X: ArrayLike,
     y: ArrayLike,
     priors: Iterable[PriorLike] = (Gaussian(), Laplace()),
+    again: Iterable[PriorLike] = (Gaussian(), Laplace(), Contextual()),
 ) -> Found:
     """The shortest message under any of some priors; it says which. Other parameters as in ``refined``.
+
+    The search begins from rounded weights under each of ``priors``; from the symbols of the shortest message it goes on
+    under each of ``again``, among them codes for which it would not find symbols by itself.
 
     Raises
     ------
@@ -176,11 +178,22 @@ def searched(
     candidates = [shortest(model, X, y, prior) for prior in priors]
     if not candidates:
         raise PriorError("searched: expected some priors, got none")
-    return min(candidates, key=_nats)
+    best = min(candidates, key=_nats)
+    for prior in again:
+        descent = _descent(model, X, y, prior)
+        best = min(best, descent.run(descent.again(best, {}), _HOPES), key=_nats)
+    return best
 
 
 def _nats(found: Found) -> float:
     return found.ideal().comparable.nats
+
+
+def _descent(model: Model, X: ArrayLike, y: ArrayLike, prior: PriorLike) -> _Descent:
+    network, inputs = shared(model, X)
+    if not isinstance(network, FeedForward):
+        raise MdlError(f"model: expected a FeedForward network, got {type(network).__name__}")
+    return _Descent(network, inputs, np.asarray(y), prior)
 
 
 @dataclass(frozen=True, eq=False)

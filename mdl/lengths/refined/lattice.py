@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mdl.codes import Code
 from mdl.codes.adaptive import Dirichlet, TwoLevel
+from mdl.codes.contextual import MAX_REACH, ContextualMatrix
 from mdl.codes.discretized import Discretized
 from mdl.codes.numbers import integer_bits
 from mdl.codes.scheme import Tensor
@@ -110,13 +111,37 @@ class Lattice:
         """What symbols near those at the start take under the message's own codes."""
         keys, nats = [key(-1, [0])], [np.zeros(1)]  # so that there is always one
         for row, name in enumerate(self.places):
-            symbols = self.start[self.rows == row]
-            if symbols.size:
+            symbols, code = self.start[self.rows == row], self.found.scheme.codings[name].code
+            if isinstance(code, ContextualMatrix):
+                for context, costs in _context_nats(code, symbols):
+                    keys.append(key(self._row_of(row, context), np.arange(costs.size) - costs.size // 2))
+                    nats.append(costs)
+            elif symbols.size:
                 near = np.concatenate([symbols - 1, symbols, symbols + 1, [0]])
                 levels = np.unique(np.clip(near, -_LAST, _LAST))
                 keys.append(key(row, levels))
-                nats.append(_symbol_nats(self.found.scheme.codings[name].code, levels, symbols))
-        return Costs(self.rows, np.concatenate(keys), np.concatenate(nats))
+                nats.append(_symbol_nats(code, levels, symbols))
+        listed = np.concatenate(keys)
+        order = np.argsort(listed)
+        return Costs(self._in_context(self.start), listed[order], np.concatenate(nats)[order])
+
+    def _row_of(self, tensor: int, context: ArrayLike) -> Any:
+        """The row of ``Costs`` for a tensor's context, apart from those of the tensors."""
+        return tensor + len(self.places) * (1 + np.asarray(context))
+
+    def _in_context(self, z: Positions) -> Positions:
+        """``rows``, by context where a tensor's code has them."""
+        rows = self.rows.copy()
+        for row, name in enumerate(self.places):
+            code = self.found.scheme.codings[name].code
+            if isinstance(code, ContextualMatrix):
+                positions = np.flatnonzero(self.rows == row)
+                rows[positions] = self._row_of(row, _numbered(*code.contexts(z[positions])))
+        return rows
+
+    def told(self, costs: Costs, z: Positions) -> float:
+        """Nats of all symbols at z under ``costs``, each in the context that it has there."""
+        return float(replace(costs, rows=self._in_context(z)).of(z).sum())
 
     @functools.cached_property
     def _ranges(self) -> list[Positions]:
@@ -141,7 +166,7 @@ class Lattice:
 
         def total(z: Positions) -> float:
             data = self.objective.nats(self.fixed + self.steps * z)
-            return data + float(costs.of(z).sum()) + self._range_nats(z)
+            return data + self.told(costs, z) + self._range_nats(z)
 
         def slope(z: Positions) -> Array:
             return self.objective.gradient(self.fixed + self.steps * z) * self.steps
@@ -197,3 +222,17 @@ def _symbol_nats(code: Code, levels: Positions, symbols: Positions) -> Array:
         counts = np.bincount(np.searchsorted(levels, symbols), minlength=levels.size) + 0.5
         return -np.log(counts / counts.sum())
     return code.nats(levels)
+
+
+def _numbered(levels: Positions, signs: Positions) -> Positions:
+    """One number for a context of a ``ContextualMatrix``."""
+    return 2 * levels + (signs < 0)
+
+
+def _context_nats(code: ContextualMatrix, symbols: Positions) -> Iterator[tuple[int, Array]]:
+    """What symbols up to one beyond the reach take in every context, as their present frequencies imply."""
+    wider = replace(code, reach=min(code.reach + 1, MAX_REACH))
+    levels, signs = wider.contexts(symbols)
+    for level, masses in enumerate(wider.log_masses(levels, symbols * signs)):
+        yield 2 * level, -masses
+        yield 2 * level + 1, -masses[::-1]
