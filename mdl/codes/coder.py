@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PRECISION = 24
 TOTAL = 1 << PRECISION
 MAX_LEVELS = 1 << 16  # of one table: a level takes at least 2^-24 of the mass
+_NUDGE = 2.0**-20  # keeps simple fractions, whose multiples are whole numbers, away from where floor jumps
 
 _AnsCoder: Any = constriction.stream.stack.AnsCoder
 _Categorical: Any = constriction.stream.model.Categorical
@@ -65,7 +66,7 @@ def frequencies(log_mass: ArrayLike) -> Frequencies:
 
 def apportioned(mass: NDArray[np.float64]) -> Frequencies:
     """``frequencies`` of masses (..., K) that sum to 1 up to rounding errors; they are not checked."""
-    table = np.ascontiguousarray(1 + np.floor(mass * (TOTAL - mass.shape[-1])), np.int64)
+    table = np.ascontiguousarray(1 + np.floor(mass * (TOTAL - mass.shape[-1]) + _NUDGE), np.int64)
     rows = table.reshape(-1, mass.shape[-1])
     rows[np.arange(rows.shape[0]), rows.argmax(axis=1)] += TOTAL - rows.sum(axis=1)
     return table

@@ -1,7 +1,7 @@
 """A reader of .mdl messages written from docs/format.md alone, in Python's own integers and floats.
 
 It knows Gaussian and Laplace priors on uniform grids and trellises, with scales of rows and columns, signed Elias
-delta, Krichevsky-Trofimov, and Bernoulli labels.
+delta, Krichevsky-Trofimov, contexts of rows above, and Bernoulli labels.
 Nothing of the library is imported: what both read alike, the document says.
 """
 
@@ -19,7 +19,7 @@ DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_
           "int8", "uint64", "uint32", "uint16", "uint8", "bool")  # fmt: skip
 GAUSSIAN, LAPLACE = 0, 1
 UNIFORM_GRID, TRELLIS = 0, 1
-DISCRETIZED, SIGNED, ELIAS_DELTA, SCALED_MATRIX, DIRICHLET = 0, 1, 2, 4, 5
+DISCRETIZED, SIGNED, ELIAS_DELTA, SCALED_MATRIX, DIRICHLET, CONTEXTUAL_MATRIX = 0, 1, 2, 4, 5, 13
 BERNOULLI = 0
 CHECKS = {4: (0o5, 0o2), 8: (0o13, 0o4), 16: (0o23, 0o4), 32: (0o45, 0o10), 64: (0o103, 0o24), 128: (0o235, 0o126),
           256: (0o515, 0o362)}  # fmt: skip
@@ -144,7 +144,7 @@ def frequencies(log_masses: list[float]) -> list[int]:
 
 
 def proportional(masses: list[float]) -> list[int]:
-    table = [1 + math.floor(m * (TOTAL - len(masses))) for m in masses]
+    table = [1 + math.floor(m * (TOTAL - len(masses)) + 2**-20) for m in masses]
     table[table.index(max(table))] += TOTAL - sum(table)
     return table
 
@@ -284,6 +284,38 @@ def dirichlet(lo: int, hi: int, alpha: float) -> Read:
     return read
 
 
+def contextual_matrix(reach: int, columns: int, width: int) -> Read:
+    def read(reader: Reader, count: int) -> list[int]:
+        found: list[int] = []
+        counts = [[0] * (2 * reach + 1) for _ in range(8)]
+        above = {1, 2} | ({width - 1, width, width + 1} - {0} if width else set())
+        while len(found) < count:
+            first, size = len(found), min(max(1, len(found) // 8), count - len(found))
+            everywhere = [sum(level) for level in zip(*counts, strict=True)]
+            shared = [16 * (n + 0.5) / (first + 0.5 * len(everywhere)) for n in everywhere]
+            noted = []
+            while len(found) < first + size:
+                row = len(found) // columns
+                places = range(len(found), min((row + 1) * columns, first + size))
+                neighbours = [[found[at - up * columns] for up in above if up <= row] for at in places]
+                levels = [min(7, sum(map(abs, values)).bit_length()) for values in neighbours]
+                seen = [0] * len(places)
+                for level in sorted(set(levels)):
+                    here = [i for i in range(len(places)) if levels[i] == level]
+                    total = math.log(sum(counts[level]) + 16)
+                    log_masses = [math.log(n + p) - total for n, p in zip(counts[level], shared, strict=True)]
+                    for i, index in zip(here, alphabet(reader, log_masses, len(here)), strict=True):
+                        seen[i] = index
+                noted += zip(levels, seen, strict=True)
+                signs = [-1 if sum(values) < 0 else 1 for values in neighbours]
+                found += [sign * (index - reach) for sign, index in zip(signs, seen, strict=True)]
+            for level, index in noted:
+                counts[level][index] += 1
+        return found
+
+    return read
+
+
 def signed_delta(reader: Reader, count: int) -> list[int]:
     return [unsigned(reader.delta() - 1) for _ in range(count)]
 
@@ -299,6 +331,8 @@ def read_code(reader: Reader, grid: Grid | None) -> Read:
         return discretized(masses(mass, loc, scale, grid), reader.integer(), reader.integer())
     if tag == DIRICHLET:
         return dirichlet(reader.integer(), reader.integer(), reader.real())
+    if tag == CONTEXTUAL_MATRIX:
+        return contextual_matrix(reader.integer(), reader.integer(), reader.integer())
     assert tag == SIGNED
     assert reader.natural() == ELIAS_DELTA
     return signed_delta

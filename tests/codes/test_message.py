@@ -17,6 +17,7 @@ from scipy import special
 import mdl
 from mdl import likelihoods, models, priors
 from mdl.codes import discretized, message, random
+from mdl.codes.contextual import ContextualMatrix
 from mdl.codes.families import BY_NAME as CODES
 from mdl.codes.fitted import fit_scheme
 from mdl.codes.integers import EliasDelta, Signed
@@ -248,6 +249,31 @@ OTHER_SCALES = """
 93 4d 44 4c 01 c3 25 e6 3b 1a 22 3b 8a b0 8b 51 a8 1c 63 4a
 e2 8b 75 c2 52 99 48 cd 91 96 44 0c 39 92 43 78 59 c0 dc f9
 eb bf d9 41 09 83 cf fd 46 84 ed 7a 04 f1 a2 53 a6 70 12
+"""
+
+
+@pytest.mark.parametrize("step", [0.5, Trellis(0.25, 8)])
+@pytest.mark.parametrize("width", [0, 6])
+def test_a_reader_written_from_the_document_reads_contexts(step: Any, width: int) -> None:
+    w = np.round(np.cumsum(RNG.normal(0.0, 1.0, (36, 70)), axis=0))
+    data = mdl.encode({"w": w}, mdl.Contextual(width=width), step)
+    assert len(data) < 0.97 * len(mdl.encode({"w": w}, mdl.Gaussian(), step))
+    tensors, _ = reference.decode(data)
+    np.testing.assert_array_equal(np.array(tensors["w"].values), mdl.decode(data)["w"].ravel())
+
+
+def test_golden_bytes_of_contexts() -> None:
+    symbols = np.array([[0, 0, 1, 1], [0, 1, 2, -1], [0, 2, 2, -2], [1, -2, 0, 0], [0, -1, 1, 0]], np.float32)
+    golden = bytes.fromhex(GOLDEN_CONTEXTS)
+    written, _ = write({"w": symbols}, Scheme({"w": Coding(UniformGrid(1.0), ContextualMatrix(2, 4, 3))}))
+    assert written == golden, written.hex(" ")
+    np.testing.assert_array_equal(mdl.decode(golden)["w"], symbols)
+    assert reference.decode(golden)[0]["w"].values == symbols.ravel().tolist()
+
+
+GOLDEN_CONTEXTS = """
+93 4d 44 4c 01 89 9e 02 9e 0d 22 3b 8a b9 af 0e 34 17 fe c9
+9a 42 f0 d2 f3 e5 a2 59 f6 8c 6e 25
 """
 
 
