@@ -22,6 +22,8 @@ RUN = 1 << 18  # symbols coded at a time: their buckets, then what the buckets l
 _HEAVY_BITS = 12  # a symbol of mass below 2^-12 is never a bucket of its own
 _PEAK_BITS = 5  # nor is one with less than about 2^-5 of the heaviest's mass
 _WORDS = 1 << 12  # the most words of one length: more rounding would be felt, and tables take time to make
+_LETTERS = (64, 16, 8, 5, 4)  # the most that make words of two, three, four, five and six
+_ELSEWHERE_BITS = 5  # at most 2^-5 of the mass is told apart, for the sake of longer words
 _WORTH_WORDS = 1 << 12  # symbols in a run, at least
 
 Marked = tuple[NDArray[Any], NDArray[np.intp]]  # some of many letters, and their positions, ascending
@@ -42,7 +44,7 @@ class Alphabet:
         with np.errstate(divide="ignore"):
             table = frequencies(np.log(np.add.reduceat(np.exp(log_mass - top), self._starts)))
         self._middle = int(table.argmax())
-        self._buckets = _Words(table, self._shared)
+        self._table = table
 
     @staticmethod
     def _bucket_starts(table: Frequencies) -> NDArray[np.int64]:
@@ -59,6 +61,20 @@ class Alphabet:
             inside = self._log_mass[start : start + self._sizes[bucket]]
             self._tables[bucket] = frequencies(inside if np.isfinite(inside.max()) else np.zeros(inside.size))
         return self._tables[bucket]
+
+    @functools.cached_property
+    def _all(self) -> _Letters:
+        """What a short run is spelt in."""
+        return _Letters(self._table, self._shared, slice(0, self._table.size))
+
+    @functools.cached_property
+    def _few(self) -> _Letters:
+        """What a long run is spelt in: its words are longer the fewer letters there are."""
+        own = _own_letters(self._table)
+        return self._all if own == slice(0, self._table.size) else _Letters(self._table, self._shared, own)
+
+    def _letters(self, run: NDArray[Any]) -> _Letters:
+        return self._few if run.size >= _WORTH_WORDS else self._all
 
     @functools.cached_property
     def _alone(self) -> tuple[int, int]:
@@ -84,19 +100,78 @@ class Alphabet:
             buckets, positions = self._in_shared(run)
             for bucket, places in reversed(list(groups(buckets, positions))):
                 coder.push(self._within(bucket), run[places] - self._lo - np.int32(self._starts[bucket]))
-            self._buckets.push(coder, self._bucket_of[run - self._lo])
+            self._letters(run).push(coder, self._bucket_of[run - self._lo])
 
-    def pop(self, coder: Coder, count: int, values: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Pop ``count`` symbols, each read as its entry of ``values`` (K,), by default as itself."""
-        if values is None:
-            values = np.arange(self._log_mass.size, dtype=np.int32) + self._lo
-        of_buckets = values[self._starts]
-        popped = np.empty(count, values.dtype)
-        for start in range(0, count, RUN):
-            run = popped[start : start + RUN]
-            for bucket, places in groups(*self._buckets.pop(coder, run, of_buckets)):
-                run[places] = values[self._starts[bucket] + coder.pop(self._within(bucket), places.size)]
+    def pop(self, coder: Coder, count: int) -> Symbols:
+        """Pop ``count`` symbols."""
+        popped = np.empty(count, np.int32)
+        self.pop_into(coder, popped, np.arange(self._log_mass.size, dtype=np.int32) + self._lo)
         return popped
+
+    def pop_into(self, coder: Coder, out: NDArray[Any], values: NDArray[Any]) -> None:
+        """Fill ``out`` (n,) with symbols, each read as its entry of ``values`` (K,)."""
+        of_buckets = values[self._starts]
+        for start in range(0, out.size, RUN):
+            run = out[start : start + RUN]
+            for bucket, places in groups(*self._letters(run).pop(coder, run, of_buckets)):
+                run[places] = values[self._starts[bucket] + coder.pop(self._within(bucket), places.size)]
+
+
+def _own_letters(table: Frequencies) -> slice:
+    """The buckets that are letters of their own in a long run.
+
+    All, or so many in a row that words are longer, if not more than 1/32 of the mass lies elsewhere.
+    """
+    own = slice(0, table.size)
+    for letters in _LETTERS if 4 * table.max() <= 3 * TOTAL else ():
+        if letters < table.size:
+            sums = np.cumsum(np.append(0, table))
+            inside = sums[letters - 1 :] - sums[: 1 - letters]
+            first = int(inside.argmax())
+            if TOTAL - inside[first] > TOTAL >> _ELSEWHERE_BITS:
+                break
+            own = slice(first, first + letters - 1)
+    return own
+
+
+class _Letters:
+    """Buckets as letters: those of ``own`` one each, all others one together, and then which of them.
+
+    ``shared`` says of which buckets a reader wants to know the places.
+    """
+
+    def __init__(self, table: Frequencies, shared: NDArray[np.bool_], own: slice) -> None:
+        self._own, self._shared = own, shared
+        self._others = np.delete(np.arange(table.size, dtype=np.int32), own)
+        few, marked = table[own], shared[own]
+        if self._others.size:
+            rest = table[self._others]
+            self._others_table = apportioned(rest / rest.sum())
+            few, marked = np.append(few, rest.sum()), np.append(marked, True)
+        self._words = _Words(few, marked)
+        self._letter_of = np.full(table.size, few.size - 1, np.int32)
+        self._letter_of[own] = np.arange(own.stop - own.start)
+
+    def push(self, coder: Coder, buckets: Symbols) -> None:
+        """Push the buckets of a run."""
+        if not self._others.size:
+            return self._words.push(coder, buckets)
+        letters = self._letter_of[buckets]
+        elsewhere = buckets[letters == self._own.stop - self._own.start]
+        coder.push(self._others_table, np.searchsorted(self._others, elsewhere).astype(np.int32))
+        self._words.push(coder, letters)
+
+    def pop(self, coder: Coder, out: NDArray[Any], values: NDArray[Any]) -> Marked:
+        """Fill ``out`` with a run, buckets read as their entries of ``values``; the shared ones and their positions."""
+        if not self._others.size:
+            return self._words.pop(coder, out, values)
+        letters, positions = self._words.pop(coder, out, np.append(values[self._own], values[:1]))
+        buckets = letters + np.int32(self._own.start)
+        elsewhere = np.flatnonzero(letters == self._own.stop - self._own.start)
+        buckets[elsewhere] = self._others[coder.pop(self._others_table, elsewhere.size)]
+        out[positions[elsewhere]] = values[buckets[elsewhere]]
+        shared = self._shared[buckets]
+        return buckets[shared], positions[shared]
 
 
 class _Words:

@@ -9,8 +9,9 @@ import bisect
 import functools
 import itertools
 import math
+import types
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
@@ -31,6 +32,7 @@ PART = 1 << 22
 _HEAD = len(MAGIC) + 1
 _TAIL = 8 + 4  # size and CRC-32 of the index
 _CRC_BITS = 32
+_NOWHERE: Mapping[str, Tensor] = types.MappingProxyType({})
 
 
 class Piece(NamedTuple):
@@ -183,14 +185,15 @@ class Archive:
                 at = ends[place]
         return found
 
-    def read(self, number: int) -> list[tuple[Piece, Tensor]]:
-        """One part; MessageError if it is damaged."""
+    def read(self, number: int, into: Mapping[str, Tensor] = _NOWHERE) -> list[tuple[Piece, Tensor]]:
+        """One part, its pieces of the tensors ``into`` in their place there; MessageError if it is damaged."""
         part, pieces = self.parts[number], self.pieces(number)
         self.stream.seek(self._ends[2][number])
         data = self.stream.read(part.size)
         if zlib.crc32(data) != part.checksum:
             raise MessageError(f"part {number} is damaged: its checksum does not match")
-        tensors = message.parse_part(data, {piece.name: (piece.dtype, piece.shape) for piece in pieces})
+        places = {p.name: into[p.name].reshape(-1)[p.start : p.stop].reshape(p.shape) for p in pieces if p.name in into}
+        tensors = message.parse_part(data, {piece.name: (piece.dtype, piece.shape) for piece in pieces}, places)
         return [(piece, tensors[piece.name]) for piece in pieces]
 
     def numbers(self, name: str) -> range:
@@ -215,13 +218,12 @@ class Archive:
 
     def tensors(self, names: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Tensors as a whole, by default all."""
-        wanted = list(self.shapes if names is None else names)
-        filled = {name: np.empty(self.shapes[name][1], self.shapes[name][0]) for name in wanted if name in self.shapes}
-        offsets = dict.fromkeys(wanted, 0)
-        for name, chunk in self.chunks(wanted):
-            filled[name].reshape(-1)[offsets[name] : offsets[name] + chunk.size] = chunk
-            offsets[name] += chunk.size
-        return filled
+        wanted = dict.fromkeys(self.shapes if names is None else names)
+        numbers = {number for name in wanted for number in self.numbers(name)}
+        whole = {name: np.empty(shape, dtype) for name, (dtype, shape) in self.shapes.items() if name in wanted}
+        for number in sorted(numbers):
+            self.read(number, whole)
+        return {name: whole[name] for name in wanted}
 
 
 def is_archive(head: bytes) -> bool:

@@ -122,9 +122,9 @@ class Discretized:
             symbols[positions] += self._trailing(digit).pop(coder, positions.size)
         return symbols.astype(np.int32)
 
-    def pop_as(self, coder: Coder, count: int, values: NDArray[Any]) -> NDArray[Any]:
-        """Read symbols, each as its entry of ``values`` (levels,); at most 2^16 levels."""
-        return self._whole.pop(coder, count, values)
+    def pop_into(self, coder: Coder, out: NDArray[Any], values: NDArray[Any]) -> None:
+        """Fill ``out`` (n,) with symbols, each read as its entry of ``values`` (levels,); at most 2^16 levels."""
+        self._whole.pop_into(coder, out, values)
 
     @property
     def _whole(self) -> Alphabet:

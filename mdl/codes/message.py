@@ -6,6 +6,7 @@ docs/format.md describes every byte. ``read(write(...))`` returns what was writt
 from __future__ import annotations
 
 import math
+import types
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ MAGIC = b"\x93MDL"
 VERSION = 1
 _FRAME = len(MAGIC) + 1 + 4  # magic, version, CRC-32 of the rest
 _CHECKSUM_BITS = 32
+_NOWHERE: Mapping[str, Tensor] = types.MappingProxyType({})
 
 #: Tag = position. Append only.
 DTYPES: tuple[np.dtype[Any], ...] = tuple(
@@ -253,13 +255,16 @@ def parse(
     return Message(tensors, about.architecture, about.likelihood, labels)
 
 
-def parse_part(data: bytes, shapes: Shapes) -> dict[str, Tensor]:
-    """Read what ``write_part`` wrote of tensors of these types and shapes; errors as of ``parse``."""
+def parse_part(data: bytes, shapes: Shapes, into: Mapping[str, Tensor] = _NOWHERE) -> dict[str, Tensor]:
+    """Read what ``write_part`` wrote of tensors of these types and shapes, some of them into given contiguous arrays.
+
+    Errors as of ``parse``.
+    """
     coder = Coder.from_bytes(data)
     of_tensors = bits_value(coder.pop_bits(_CHECKSUM_BITS))
     scheme = Scheme.read(coder, list(shapes))
     with np.errstate(all="ignore"):
-        tensors = _read_tensors(coder, scheme, shapes, _of_layer(None, None))
+        tensors = _read_tensors(coder, scheme, shapes, _of_layer(None, None), into)
         _check_tables(coder, of_tensors)
     _check_end(coder.finished)
     return tensors
@@ -292,7 +297,11 @@ def _of_layer(about: _DataHeader | None, inputs: Inputs | None) -> Callable[[Map
 
 
 def _read_tensors(
-    coder: Coder, scheme: Scheme, shapes: Shapes, inputs: Callable[[Mapping[str, Tensor], str], ArrayLike]
+    coder: Coder,
+    scheme: Scheme,
+    shapes: Shapes,
+    inputs: Callable[[Mapping[str, Tensor], str], ArrayLike],
+    into: Mapping[str, Tensor] = _NOWHERE,
 ) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, (dtype, shape) in shapes.items():
@@ -303,7 +312,11 @@ def _read_tensors(
                 coding = ShapedCoding.of(coding, np.asarray(inputs(tensors, name), np.float64), shape)
             elif not hasattr(coding.code, "pop"):
                 raise MessageError(f"tensor {name!r}: {coding.code} codes no weights on {quantizer}")
-            tensors[name] = coding.read(coder, dtype, shape, name)
+            if name in into:
+                coding.read_into(coder, into[name], name)
+                tensors[name] = into[name]
+            else:
+                tensors[name] = coding.read(coder, dtype, shape, name)
         except MessageError:
             raise
         except MdlError as error:

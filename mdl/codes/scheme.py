@@ -90,16 +90,27 @@ class Coding:
 
     def read(self, coder: Coder, dtype: np.dtype[Any], shape: tuple[int, ...], name: str = "") -> Tensor:
         """Read a tensor of that dtype and shape; MdlError if the message holds none."""
-        code, count = self.code, math.prod(shape)
-        alone = not isinstance(self.quantizer, Trellis)
-        if alone and isinstance(code, Discretized) and code.levels <= min(count, MAX_LEVELS):
-            levels = self._levels(code, dtype)
-            if levels is not None:
-                return code.pop_as(coder, count, levels).reshape(shape)
-        return self.restore(code.pop(coder, count), dtype, shape, name)
+        if self._levels(dtype, math.prod(shape)) is None:
+            return self.restore(self.code.pop(coder, math.prod(shape)), dtype, shape, name)
+        tensor = np.empty(shape, dtype)
+        self.read_into(coder, tensor, name)
+        return tensor
 
-    def _levels(self, code: Discretized, dtype: np.dtype[Any]) -> Tensor | None:
-        """What every symbol of the code stands for, so that none is restored twice; None if one stands for nothing."""
+    def read_into(self, coder: Coder, out: Tensor, name: str = "") -> None:
+        """The same, into a contiguous array of that dtype and shape."""
+        levels = self._levels(out.dtype, out.size)
+        if levels is None:
+            out[...] = self.restore(self.code.pop(coder, out.size), out.dtype, out.shape, name)
+        else:
+            self.code.pop_into(coder, out.reshape(-1), levels)  # type: ignore[attr-defined]
+
+    def _levels(self, dtype: np.dtype[Any], count: int) -> Tensor | None:
+        """What every symbol stands for, so that none is restored twice; None if one stands for nothing, or for many."""
+        code = self.code
+        if isinstance(self.quantizer, Trellis) or not isinstance(code, Discretized):
+            return None
+        if code.levels > min(count, MAX_LEVELS):
+            return None
         try:
             return _restore(self.quantizer, np.arange(code.levels, dtype=np.int32) + np.int32(code.lo), dtype, "")
         except MdlError:

@@ -16,6 +16,7 @@ from tests.benchmarks.peers import HERE, NNCODEC, ONE_CORE, general, nncodec, pl
 
 ROUNDS = 9  # on both sides
 QPS = (-36, -28, -20)
+FINER = (2, 3)  # by how much dependent quantisation may be for the error of plain quantisation
 STEPS = (2.0**-8.2, 2.0**-6.2, 2.0**-4.4)  # of about the same errors
 NARROW = functools.partial(mdl.DeadZone, rounding=0.45)
 ENCODE_TIMES, DECODE_TIMES = 10.0, 3.0  # as fast as nncodec at equal error
@@ -36,8 +37,14 @@ def peers(checkpoint):
 
 @pytest.fixture(scope="module")
 def plain_peers(checkpoint):
-    """The same without dependent quantisation."""
+    """The same without dependent quantisation: at these qp less error, and more bits."""
     return nncodec(checkpoint, QPS, "--plain")
+
+
+@pytest.fixture(scope="module")
+def finer_peers(checkpoint):
+    """With dependent quantisation again, at errors hardly larger than those of plain quantisation at ``QPS``."""
+    return nncodec(checkpoint, [qp - finer for qp in QPS for finer in FINER], rounds=ROUNDS)
 
 
 def _count(tensors):
@@ -82,16 +89,20 @@ def test_nncodec(benchmark, record, tensors, peers, qp):
 
 
 @pytest.mark.parametrize("qp", QPS)
-def test_no_more_bits_than_without_dependent_quantisation(benchmark, record, tensors, peers, plain_peers, qp):
-    """On a uniform grid or on one with a dead zone, whichever is shorter: both are as fast, which is seen as well."""
-    peer, plain, count = peers[qp], plain_peers[qp], _count(tensors)
+def test_no_more_bits_than_without_dependent_quantisation(benchmark, record, tensors, finer_peers, plain_peers, qp):
+    """On a uniform grid or on one with a dead zone, whichever is shorter: both are as fast, which is seen as well.
+
+    Times are those of nncodec with dependent quantisation at an error that is no smaller, and hardly larger.
+    """
+    plain, count = plain_peers[qp], _count(tensors)
+    peer = min((peer for peer in finer_peers.values() if peer["mse"] >= plain["mse"]), key=lambda peer: peer["mse"])
     grids = [rates.for_error(tensors, plain["mse"], grid=grid) for grid in (mdl.UniformGrid, NARROW)]
     written = [timed(functools.partial(mdl.encode, tensors, step=grid), 3) for grid in grids]
     encode_s, data = min(written, key=lambda timed: len(timed[1]))
     decoded = benchmark.pedantic(mdl.decode, (data,), rounds=ROUNDS)
     ours, theirs, mse = 8 * len(data) / count, plain["bits"] / count, _mse(tensors, decoded)
     encode_times, decode_times = peer["encode_s"] / encode_s, peer["decode_s"] / benchmark.stats.stats.min
-    record(qp=qp, bits_per_weight=ours, nncodec_plain_bits=theirs, mse=mse, encode_s=encode_s,
+    record(qp=qp, faster_qp=peer["qp"], bits_per_weight=ours, nncodec_plain_bits=theirs, mse=mse, encode_s=encode_s,
            nncodec_plain_encode_s=plain["encode_s"], encode_times=encode_times, decode_times=decode_times)  # fmt: skip
     assert mse <= plain["mse"]
     assert ours <= theirs

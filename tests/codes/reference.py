@@ -149,8 +149,31 @@ def proportional(masses: list[float]) -> list[int]:
     return table
 
 
+def buckets_of_run(reader: Reader, table: list[int], count: int) -> list[int]:
+    """Buckets of one run; those elsewhere are told after all others."""
+    own = range(len(table))
+    if count >= 1 << 12 and max(table) <= 3 << 22:
+        for most in (64, 16, 8, 5, 4):
+            if most < len(table):
+                starts = range(len(table) - most + 2)
+                masses = [sum(table[a : a + most - 1]) for a in starts]
+                if 32 * (TOTAL - max(masses)) > TOTAL:
+                    break
+                own = range(masses.index(max(masses)), masses.index(max(masses)) + most - 1)
+    others = [bucket for bucket in range(len(table)) if bucket not in own]
+    rest = sum(table[bucket] for bucket in others)
+    found = letters(reader, [table[bucket] for bucket in own] + [rest] * (rest > 0), count)
+    buckets = [own.start + letter for letter in found]
+    if others:
+        away = [i for i in range(count) if found[i] == len(own)]
+        told = reader.symbols(proportional([table[bucket] / rest for bucket in others]), len(away))
+        for i, place in zip(away, told, strict=True):
+            buckets[i] = others[place]
+    return buckets
+
+
 def letters(reader: Reader, table: list[int], count: int) -> list[int]:
-    """Buckets of one run, in words while they last."""
+    """Letters of one run, in words while they last."""
     length = 1
     if len(table) > 1 and max(table) <= 3 << 22 and count >= 1 << 12:
         while len(table) ** (length + 1) <= 1 << 12:
@@ -183,7 +206,7 @@ def alphabet(reader: Reader, log_masses: list[float], count: int) -> list[int]:
     table = frequencies([math.log(m) if m else -math.inf for m in masses])
     found: list[int] = []
     while len(found) < count:
-        buckets = letters(reader, table, min(1 << 18, count - len(found)))
+        buckets = buckets_of_run(reader, table, min(1 << 18, count - len(found)))
         symbols = [starts[bucket] for bucket in buckets]
         for bucket in sorted(set(buckets)):
             inside = log_masses[starts[bucket] : stops[bucket]]

@@ -206,9 +206,9 @@ def test_a_reader_written_from_the_document_gets_the_same_tensors(prior: Any, st
         same({name: np.array(values, np.float64).astype(dtype).reshape(shape)}, {name: expected[name]})
 
 
-@pytest.mark.parametrize("step", [4.0, 1.0, 0.3, 0.05], ids="{:g} scales".format)
+@pytest.mark.parametrize("step", [4.0, 2.0, 1.0, 0.8, 0.3, 0.05], ids="{:g} scales".format)
 def test_a_reader_written_from_the_document_reads_words(step: float) -> None:
-    """Long enough for words of several letters, of another length at every step, with letters left over at most."""
+    """Long enough for words of several letters, with letters left over at most; at some steps few buckets are."""
     w = RNG.normal(0.0, 1.0, 5003)
     tensors, _ = reference.decode(mdl.encode({"w": w}, mdl.Gaussian(), step))
     np.testing.assert_array_equal(np.array(tensors["w"].values), np.rint(w / step) * step)
