@@ -73,21 +73,27 @@ class Shortest:
 
     def _coding(self, name: str, tensor: Tensor, quantizer: Quantizer, chosen: Symbols | None) -> Coding:
         if chosen is not None:
-            return self._under_shortest(name, tensor, quantizer, chosen)
-        best = [self._shortest(name, tensor, grid) for grid in _alternatives(quantizer, tensor)]
-        if not isinstance(quantizer, Trellis):
-            return best[0]
-        nat = 2.0 * SQUARED_ERROR * quantizer.step**2  # its price in squared error
-        return min(best, key=lambda coding: _nats(coding, tensor) + coding.squared_error(tensor) / nat)
-
-    def _shortest(self, name: str, tensor: Tensor, grid: Quantizer) -> Coding:
+            return self._under(self.priors, name, tensor, quantizer, chosen)
         by_line = any(isinstance(prior, Scaled) for prior in self.priors)
-        return self._under_shortest(name, tensor, grid, searched(grid, tensor, by_line, name))
+        symbols = {grid: searched(grid, tensor, by_line, name) for grid in _alternatives(quantizer, tensor)}
+        grid = quantizer
+        if isinstance(quantizer, Trellis) and len(symbols) > 1:
+            nat = 2.0 * SQUARED_ERROR * quantizer.step**2  # its price in squared error
 
-    def _under_shortest(self, name: str, tensor: Tensor, grid: Quantizer, symbols: Symbols) -> Coding:
+            def cost(grid: Quantizer) -> float:
+                """Under one prior: on which grid a tensor is shortest hardly hangs on it."""
+                coding = self._under(self.priors[:1], name, tensor, grid, symbols[grid])
+                return _nats(coding, tensor) + coding.squared_error(tensor) / nat
+
+            grid = min(symbols, key=cost)
+        return self._under(self.priors, name, tensor, grid, symbols[grid])
+
+    @staticmethod
+    def _under(priors: tuple[PriorLike, ...], name: str, tensor: Tensor, grid: Quantizer, symbols: Symbols) -> Coding:
+        """The coding of known symbols under the prior that makes them shortest."""
         counted = Histogram.of_symbols(symbols)
         narrow = counted.ends[1] - counted.ends[0] < MAX_LEVELS
-        usable = [prior for prior in self.priors if narrow or prior is not KT] or self.priors
+        usable = [prior for prior in priors if narrow or prior is not KT] or priors
         codings = (
             fit_counts({name: tensor}, {name: grid}, prior, {}, {name: counted}, {name: symbols}).codings[name]
             for prior in usable
