@@ -22,7 +22,7 @@ from mdl.priors import Gaussian, Prior
 from mdl.quantize import Quantizer
 
 MAX_REACH = 127
-MAX_ROWS = 1 << 14  # they are coded one after the other
+MAX_ROWS = 1 << 12  # they are coded one after the other
 LEVELS = 8  # contexts: binary digits of the sum of the neighbours' magnitudes, at most seven
 _ALPHA = 0.5  # count of every symbol in all contexts together, before the first
 _SHARED = 16.0  # symbols that what all contexts have seen counts for in each
@@ -89,7 +89,7 @@ class ContextualMatrix:
     reach
         At most 127.
     columns
-        Of the matrix, of at most 2^14 rows; its last row may be incomplete.
+        Of the matrix, of at most 2^12 rows; its last row may be incomplete.
     width
         Rows from one pixel to the one below it; 0 if there is no image.
 

@@ -69,7 +69,7 @@ def _step_of_error(tensors, mse):
     return step
 
 
-# At qp -20 decoding is 2.8 to 3.4 times as fast, from run to run: a run that misses the bound fails.
+# At qp -20 decoding was 3.4 and 3.5 times as fast in two runs: a run that misses the bound fails.
 @pytest.mark.parametrize("qp", QPS)
 def test_nncodec(benchmark, record, tensors, peers, qp):
     peer, count = peers[qp], _count(tensors)

@@ -140,7 +140,7 @@ def test_bad_input():
             ContextualMatrix(reach, columns, width)
     with pytest.raises(CodeError, match="from -1 to 1, got -1 to 2"):
         ContextualMatrix(1, 3, 0).nats([0, -1, 2])
-    with pytest.raises(CodeError, match="16384 rows, got 16385"):
+    with pytest.raises(CodeError, match="4096 rows, got 4097"):
         encode(ContextualMatrix(1, 1, 0), np.zeros(MAX_ROWS + 1, np.int32))
-    with pytest.raises(MessageError, match="16384 rows, got 16385"):
+    with pytest.raises(MessageError, match="4096 rows, got 4097"):
         ContextualMatrix(1, 1, 0).pop(Coder(), MAX_ROWS + 1)

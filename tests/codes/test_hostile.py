@@ -19,6 +19,7 @@ import pytest
 from mdl import likelihoods, models, priors, quantize
 from mdl.codes import adaptive, message
 from mdl.codes.coder import Coder
+from mdl.codes.contextual import ContextualMatrix
 from mdl.codes.describe import FAMILIES, describe, fixed_bits, text_bits
 from mdl.codes.discretized import Discretized
 from mdl.codes.message import DTYPES, MAGIC, DataPart, parse, write
@@ -290,6 +291,10 @@ HOSTILE: dict[str, bytes] = {
     "scales as large tables as may be": forged(
         header([300, 1000]), told(scaled_matrix(11)), scales(-15, 30), scales(-15, 30), tail=NOISE * 60
     ),
+    "as many rows in contexts as there can be": forged(
+        header([1 << 12, 1]), told(Coding(GRID, ContextualMatrix(127, 1, 28))), tail=NOISE * 60
+    ),
+    "rows in contexts beyond that": forged(header([1 << 21]), told(Coding(GRID, ContextualMatrix(1, 9, 0)))),
     "all weights on a trellis": forged(header([1 << 21]), told(Coding(Trellis(1.0, 256), TRELLIS_CONSTANT))),
     "an alphabet of 2^32 in a heavy tail": forged(
         header([1 << 20]), coded(priors.StudentT(1e-9, 0.0, 1.5), -(2**31), 2**31 - 1), tail=NOISE
