@@ -29,6 +29,7 @@ _SHARED = 16.0  # symbols that what all contexts have seen counts for in each
 _ROWS_APART = (1, 2)  # neighbours, whatever the width
 _NARROWEST = 3  # image
 _WIDTHS = 2  # that are tried
+_SAMPLE = 100  # columns, at most, in which they are sought
 
 Matrix = NDArray[np.int64]
 
@@ -66,7 +67,8 @@ class Contextual:
 def _likely_widths(symbols: Symbols, columns: int) -> list[int]:
     """0, and the distances, of all at which rows are more alike in magnitude than a row nearer or further off."""
     rows = symbols.size // columns
-    size = np.abs(symbols[: rows * columns].reshape(rows, columns).astype(np.float64))
+    some = symbols[: rows * columns].reshape(rows, columns)[:, :: -(-columns // _SAMPLE)]
+    size = np.abs(some.astype(np.float64))
     power = np.square(np.abs(np.fft.rfft(size - size.mean(), 2 * rows, axis=0))).sum(axis=1)
     alike = np.fft.irfft(power)[: rows // 2 + 2]
     peaks = 1 + np.flatnonzero((alike[1:-1] > alike[:-2]) & (alike[1:-1] >= alike[2:]))
