@@ -38,7 +38,6 @@ class Alphabet:
         self._starts = self._bucket_starts(frequencies(log_mass))
         self._sizes = np.append(self._starts[1:], log_mass.size) - self._starts
         self._shared = self._sizes > 1
-        self._bucket_of = np.repeat(np.arange(self._starts.size, dtype=np.int32), self._sizes)
         self._tables: dict[int, Frequencies] = {}  # within the buckets met so far
         top = log_mass.max()
         with np.errstate(divide="ignore"):
@@ -61,6 +60,10 @@ class Alphabet:
             inside = self._log_mass[start : start + self._sizes[bucket]]
             self._tables[bucket] = frequencies(inside if np.isfinite(inside.max()) else np.zeros(inside.size))
         return self._tables[bucket]
+
+    @functools.cached_property
+    def _bucket_of(self) -> Symbols:
+        return np.repeat(np.arange(self._starts.size, dtype=np.int32), self._sizes)
 
     @functools.cached_property
     def _all(self) -> _Letters:
@@ -142,15 +145,19 @@ class _Letters:
 
     def __init__(self, table: Frequencies, shared: NDArray[np.bool_], own: slice) -> None:
         self._own, self._shared = own, shared
-        self._others = np.delete(np.arange(table.size, dtype=np.int32), own)
         few, marked = table[own], shared[own]
+        self._others = np.delete(np.arange(table.size, dtype=np.int32), own)
         if self._others.size:
             rest = table[self._others]
             self._others_table = apportioned(rest / rest.sum())
             few, marked = np.append(few, rest.sum()), np.append(marked, True)
         self._words = _Words(few, marked)
-        self._letter_of = np.full(table.size, few.size - 1, np.int32)
-        self._letter_of[own] = np.arange(own.stop - own.start)
+
+    @functools.cached_property
+    def _letter_of(self) -> Symbols:
+        letters = np.full(self._shared.size, self._own.stop - self._own.start, np.int32)
+        letters[self._own] = np.arange(self._own.stop - self._own.start)
+        return letters
 
     def push(self, coder: Coder, buckets: Symbols) -> None:
         """Push the buckets of a run."""

@@ -25,7 +25,7 @@ from mdl.quantize import Quantizer, UniformGrid
 OCTAVE = 8  # exponents to the octave
 MAX_REACH = 13
 MAX_ENTRIES = 1 << 18  # of the tables of one matrix, all scales together: bounds the time that a message can ask for
-_BLOCK = 1 << 19  # symbols coded at a time: bounds the memory
+_BLOCK = 1 << 20  # symbols coded at a time: bounds the memory
 _RANGE = 127  # of the exponents of one axis
 _FLOOR = 64  # exponents below the prior's own scale, at least: a line of zeros
 _SPAN = 64.0  # of the unit, at most, is the root mean square of the weights: the exponents go on from there
@@ -37,9 +37,11 @@ _SAMPLE = 1 << 12  # weights that a shape is fitted to: it is told in so few bit
 _NARROW = 0.25  # of the scale: cells across which a density hardly bends
 _PITCHES = (1, 2, 4)  # exponents are told in multiples of one of these
 _CORE = 8  # cells each side of the centre whose masses a mean square takes
+_TOGETHER, _FEW = 8, 1 << 8  # scales of which masses are computed at once, if there are at most so many symbols
 _FARTHEST = _RANGE - _PITCHES[-1]  # from 0, of an exponent before it is rounded to its pitch
 
 Exponents = NDArray[np.int64]
+MeanSquares = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -70,22 +72,26 @@ class Scaled:
         if not math.isfinite(unit):
             return None
         code = ScaledMatrix(Gaussian(unit), quantizer, reach, columns)
+        means = code._mean_squares(symbols)
         prior: Any = self.prior
         shapes = {field.name for field in fields(prior) if getattr(prior, field.name) is None} - {"scale"}
         if shapes:
-            fitted = replace(prior, scale=None).fit(*code.standardised(symbols))
+            fitted = replace(prior, scale=None).fit(*code.standardised(symbols, means))
             prior = _with_shapes(prior, {name: getattr(fitted, name) for name in shapes})
         code = replace(code, prior=replace(prior, scale=prior.scale or unit))
-        return code if code.entries(symbols) <= MAX_ENTRIES else None
+        return code if code.entries(symbols, means) <= MAX_ENTRIES else None
 
 
 def _unit(quantizer: Quantizer, symbols: Symbols) -> float:
     """The power of two about the width of a cell, or larger for weights that are many cells wide; inf if cells are."""
-    lower, upper = quantizer.cell(symbols)
+    least = symbols.min()
+    counts = np.bincount(symbols - least)
+    occurring = np.flatnonzero(counts)
+    lower, upper = quantizer.cell(occurring + least)
     width = float((upper - lower).max())
     if not _NARROWEST < width < 1.0 / _NARROWEST:
         return math.inf
-    size = math.sqrt(float(np.mean(np.square(0.5 * (lower + upper)))))
+    size = math.sqrt(float(counts[occurring] @ np.square(0.5 * (lower + upper))) / symbols.size)
     return math.ldexp(1.0, round(math.log2(max(width, size / _SPAN))))
 
 
@@ -147,9 +153,9 @@ class ScaledMatrix:
         """The largest symbol."""
         return (1 << self.reach) - 1
 
-    def standardised(self, symbols: Symbols) -> tuple[Array, Array, Array]:
+    def standardised(self, symbols: Symbols, means: MeanSquares | None = None) -> tuple[Array, Array, Array]:
         """Some of the weights in units of their scale, how often, and the widths of their cells: what a fit takes."""
-        axes = self._axes(symbols)
+        axes = self._axes(symbols, means)
         some = np.arange(0, symbols.size, max(1, symbols.size // _SAMPLE))
         row, column = np.divmod(some, self.columns)
         exponents = axes[0].exponents[row] + axes[1].exponents[column]
@@ -162,9 +168,9 @@ class ScaledMatrix:
             return w[narrow], counts[narrow], np.zeros(1)
         return w, counts, width
 
-    def entries(self, symbols: Symbols) -> int:
+    def entries(self, symbols: Symbols, means: MeanSquares | None = None) -> int:
         """Of the tables that these symbols need."""
-        return self._entries(self._axes(symbols))
+        return self._entries(self._axes(symbols, means))
 
     def _entries(self, axes: list[_Axis]) -> int:
         rows, columns = (np.unique(axis.exponents) for axis in axes)
@@ -259,14 +265,15 @@ class ScaledMatrix:
         sums -= np.int16(least)
         return ((label + least, places) for label, places in groups(sums))
 
-    def _axes(self, flat: Symbols) -> list[_Axis]:
+    def _axes(self, flat: Symbols, means: MeanSquares | None = None) -> list[_Axis]:
         """The exponents of rows and columns that match the mean squares, told as finely as is worth it."""
         if not flat.size:
             return [_Axis.of(np.empty(0)), _Axis.of(np.empty(0))]
-        rows, columns, whole = (self._exponents(means) for means in self._mean_squares(flat))
+        rows, columns, whole = map(self._exponents, means or self._mean_squares(flat))
         return [_Axis.of(rows, columns.size), _Axis.of(columns - whole, rows.size)]
 
-    def _mean_squares(self, flat: Symbols) -> tuple[Array, Array, Array]:
+    def _mean_squares(self, flat: Symbols) -> MeanSquares:
+        """Of the weights of each row, of each column, and of all."""
         squares = np.zeros(self._shape(flat.size), np.float32)
         np.take(self._tables.squares, flat - self.lo, out=squares.reshape(-1)[: flat.size])
         full = np.full(squares.shape[0], squares.shape[1])
@@ -298,7 +305,8 @@ class _Tables:
             if len(self._masses) * self.centres.size > 2 * MAX_ENTRIES:  # matrices with other scales came before
                 self._masses.clear()
                 self._alphabets.clear()
-            self._masses[exponent] = self._of(exponent)
+            first = exponent - exponent % self._together
+            self._masses |= enumerate(self._of(range(first, first + self._together)), first)
         return self._masses[exponent]
 
     def alphabet(self, exponent: int) -> Alphabet:
@@ -329,10 +337,17 @@ class _Tables:
             found = np.log(mass @ np.square(self.centres) / mass.sum(axis=1))
         return np.maximum.accumulate(np.nan_to_num(found, nan=-np.inf, posinf=np.inf, neginf=-np.inf))
 
-    def _of(self, exponent: int) -> Array:
-        scaled = replace(self._prior, scale=self._prior.scale * 2.0 ** (exponent / OCTAVE))
+    @property
+    def _together(self) -> int:
+        """Exponents of which the masses are computed at once: never other ones, lest last digits differ."""
+        return _TOGETHER if self.centres.size <= _FEW else 1
+
+    def _of(self, exponents: range) -> Array:
+        """Ln masses, (exponents, symbols)."""
+        scales = np.array([self._prior.scale * 2.0 ** (exponent / OCTAVE) for exponent in exponents])[:, None]
         lower, upper = self._quantizer.cell(np.arange(self._ends[0], self._ends[1] + 1))
-        return np.asarray(scaled.log_mass(lower, upper))
+        unit = replace(self._prior, scale=1.0, loc=0.0)
+        return np.asarray(unit.log_mass((lower - self._prior.loc) / scales, (upper - self._prior.loc) / scales))
 
 
 def _about(prior: Any, lower: Array, upper: Array, factors: Array) -> Array:

@@ -38,7 +38,7 @@ PriorLike = Prior | ByMatrix | Callable[[int, int], Code]
 Tensor = NDArray[Any]
 
 _IN_ORDER = Dirichlet | TwoLevel | ScaledMatrix | ContextualMatrix  # codes for which it is not enough to count symbols
-_CHUNK = 1 << 15  # weights, whole runs of a trellis, at a time: an allocator maps larger temporaries anew each time
+_CHUNK = 1 << 16  # weights, whole runs of a trellis, at a time: an allocator maps larger temporaries anew each time
 _RUNS = 1 << 20  # the same where a trellis searches runs side by side: the more, the faster
 _DENSE = 1 << 20  # widest range of symbols counted by bincount
 FREE, BUFFERS, WEIGHTS = "intercepts", "buffers", "weights"
@@ -80,9 +80,12 @@ class Coding:
         self.check(symbols, dtype, name)
         owned = symbols.flags.owndata and symbols.flags.c_contiguous
         tensor = symbols.view(dtype) if owned and dtype.itemsize == symbols.itemsize else np.empty(symbols.size, dtype)
-        for rows in _slices(symbols.size, _CHUNK):
-            tensor[rows] = symbols[rows] if self.quantizer is None else self.quantizer.dequantize(symbols[rows])
+        self._restore_into(symbols, tensor)
         return tensor.reshape(shape)
+
+    def _restore_into(self, symbols: Symbols, flat: Tensor) -> None:
+        for rows in _slices(symbols.size, _CHUNK):
+            flat[rows] = symbols[rows] if self.quantizer is None else self.quantizer.dequantize(symbols[rows])
 
     def write(self, coder: Coder, tensor: Tensor, name: str = "") -> None:
         """Write the tensor."""
@@ -100,7 +103,9 @@ class Coding:
         """The same, into a contiguous array of that dtype and shape."""
         levels = self._levels(out.dtype, out.size)
         if levels is None:
-            out[...] = self.restore(self.code.pop(coder, out.size), out.dtype, out.shape, name)
+            symbols = self.code.pop(coder, out.size)
+            self.check(symbols, out.dtype, name)
+            self._restore_into(symbols, out.reshape(-1))
         else:
             self.code.pop_into(coder, out.reshape(-1), levels)  # type: ignore[attr-defined]
 

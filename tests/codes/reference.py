@@ -277,7 +277,7 @@ def scaled_matrix(mass: Any, loc: float, scale: float, grid: Grid, reach: int, c
         rows = exponents(reader, -(-count // columns))
         across = exponents(reader, min(count, columns))
         symbols = [0] * count
-        block = max(1, (1 << 18) // len(across)) * len(across)
+        block = max(1, (1 << 20) // len(across)) * len(across)
         for start in range(0, count, block):
             at: dict[int, list[int]] = {}
             for i in range(start, min(start + block, count)):

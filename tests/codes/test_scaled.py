@@ -43,7 +43,7 @@ def test_a_total_is_the_sum_of_all_lengths(monkeypatch, size: int) -> None:
 def test_mean_squares_are_about_those_of_the_masses(prior: Any, grid: Any) -> None:
     """To a quarter of a pitch: exponents are told an eighth of an octave apart at the finest."""
     tables = _Tables(prior, grid, 7)
-    every = [np.exp(tables._of(exponent)) for exponent in _KNOWN.tolist()]
+    every = [np.exp(tables.masses(exponent)) for exponent in _KNOWN.tolist()]
     with np.errstate(divide="ignore"):
         exact = np.log([mass @ np.square(tables.centres) / mass.sum() for mass in every])
     usual = exact > math.log(1e-3 * grid.step**2)  # below, all symbols of a line are zero
