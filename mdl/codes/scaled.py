@@ -7,40 +7,33 @@ import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdl.codes.alphabet import Alphabet, groups
-from mdl.codes.coder import Bits, Coder, Symbols, as_symbols
-from mdl.codes.discretized import Discretized
-from mdl.codes.numbers import integer_bits, natural_bits, read_integer, read_natural, round_real
+from mdl.codes.coder import Coder, Symbols, as_symbols
+from mdl.codes.exponents import OCTAVE, RANGE, Axis
+from mdl.codes.numbers import round_real
 from mdl.errors import CodeError, MessageError, PriorError
-from mdl.length import LN2
 from mdl.masses import Array
 from mdl.priors import Gaussian, Prior
-from mdl.quantize import Quantizer, UniformGrid
+from mdl.quantize import Quantizer
 
-OCTAVE = 8  # exponents to the octave
 MAX_REACH = 13
 MAX_ENTRIES = 1 << 18  # of the tables of one matrix, all scales together: bounds the time that a message can ask for
 _BLOCK = 1 << 20  # symbols coded at a time: bounds the memory
-_RANGE = 127  # of the exponents of one axis
 _FLOOR = 64  # exponents below the prior's own scale, at least: a line of zeros
 _SPAN = 64.0  # of the unit, at most, is the root mean square of the weights: the exponents go on from there
 _EVERY = 4  # exponents at which the mean square is known, and between them interpolated
 _NARROWEST = 1e-100  # cell, and 1 over the widest: squares of weights are numbers
-_SPREADS = 16  # standard deviations of exponents that can be told, half an octave apart
 _SHAPE_BITS = 4  # significant, of a fitted shape
 _SAMPLE = 1 << 12  # weights that a shape is fitted to: it is told in so few bits
 _NARROW = 0.25  # of the scale: cells across which a density hardly bends
-_PITCHES = (1, 2, 4)  # exponents are told in multiples of one of these
 _CORE = 8  # cells each side of the centre whose masses a mean square takes
 _TOGETHER, _FEW = 8, 1 << 8  # scales of which masses are computed at once, if there are at most so many symbols
-_FARTHEST = _RANGE - _PITCHES[-1]  # from 0, of an exponent before it is rounded to its pitch
 
-Exponents = NDArray[np.int64]
 MeanSquares = tuple[Array, Array, Array]
 
 
@@ -172,7 +165,7 @@ class ScaledMatrix:
         """Of the tables that these symbols need."""
         return self._entries(self._axes(symbols, means))
 
-    def _entries(self, axes: list[_Axis]) -> int:
+    def _entries(self, axes: list[Axis]) -> int:
         rows, columns = (np.unique(axis.exponents) for axis in axes)
         return int(np.unique(np.add.outer(rows, columns)).size) << self.reach + 1
 
@@ -227,7 +220,7 @@ class ScaledMatrix:
     def pop(self, coder: Coder, count: int) -> Symbols:
         """Read symbols."""
         symbols = np.empty(count, np.int32)
-        axes = [_Axis.pop(coder, lines) for lines in self._shape(count)]
+        axes = [Axis.pop(coder, lines) for lines in self._shape(count)]
         if self._entries(axes) > MAX_ENTRIES:
             raise MessageError(f"expected tables of at most {MAX_ENTRIES} entries, got {self._entries(axes)}")
         for rows in self._blocks(count):
@@ -256,7 +249,7 @@ class ScaledMatrix:
         height = max(1, _BLOCK // width) * width
         return [slice(start, min(start + height, count)) for start in range(0, count, height)]
 
-    def _places(self, axes: list[_Axis], rows: slice) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    def _places(self, axes: list[Axis], rows: slice) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """Each sum of exponents that occurs in a block, ascending, with the places that have it."""
         down, across = (axis.exponents.astype(np.int16) for axis in axes)
         top, bottom = rows.start // across.size, -(-rows.stop // across.size)
@@ -265,12 +258,12 @@ class ScaledMatrix:
         sums -= np.int16(least)
         return ((label + least, places) for label, places in groups(sums))
 
-    def _axes(self, flat: Symbols, means: MeanSquares | None = None) -> list[_Axis]:
+    def _axes(self, flat: Symbols, means: MeanSquares | None = None) -> list[Axis]:
         """The exponents of rows and columns that match the mean squares, told as finely as is worth it."""
         if not flat.size:
-            return [_Axis.of(np.empty(0)), _Axis.of(np.empty(0))]
+            return [Axis.of(np.empty(0)), Axis.of(np.empty(0))]
         rows, columns, whole = map(self._exponents, means or self._mean_squares(flat))
-        return [_Axis.of(rows, columns.size), _Axis.of(columns - whole, rows.size)]
+        return [Axis.of(rows, columns.size), Axis.of(columns - whole, rows.size)]
 
     def _mean_squares(self, flat: Symbols) -> MeanSquares:
         """Of the weights of each row, of each column, and of all."""
@@ -288,7 +281,7 @@ class ScaledMatrix:
             return np.interp(np.log(mean_squares), self._tables.expected, _KNOWN)
 
 
-_KNOWN = np.arange(-_FLOOR, _RANGE - _FLOOR, _EVERY)
+_KNOWN = np.arange(-_FLOOR, RANGE - _FLOOR, _EVERY)
 
 
 class _Tables:
@@ -365,84 +358,3 @@ def _about(prior: Any, lower: Array, upper: Array, factors: Array) -> Array:
 
 # Matrices of one model share them.
 _tables = functools.lru_cache(maxsize=4)(_Tables)
-
-
-class _Axis(NamedTuple):
-    """Exponents of rows or of columns, and how they are told: multiples of a pitch, as if they came from a Gaussian."""
-
-    exponents: Exponents
-    pitch: int
-    spread: int
-
-    @classmethod
-    def of(cls, exact: Array, entries: int = 0) -> _Axis:
-        """Rounded to the pitch that costs least: bits for the exponents, and for scales that miss their entries'."""
-
-        def cost(pitch: int) -> float:
-            missed = exact - pitch * np.rint(exact / pitch)
-            _, counts = np.unique(np.rint(exact / pitch), return_counts=True)
-            told = -float(counts @ np.log(counts / exact.size)) + counts.size * LN2
-            return told + entries * float(np.square(missed * LN2 / OCTAVE).sum())
-
-        if not exact.size:
-            return cls(np.empty(0, np.int64), 1, 0)
-        exact = exact.clip(-_FARTHEST, _FARTHEST)
-        centre = round(float(exact.mean()))
-        alike = entries * float(np.square((exact - centre) * LN2 / OCTAVE).sum())
-        pitch = min(_PITCHES, key=cost)
-        if alike <= cost(pitch):
-            return cls(np.full(exact.size, centre), 1, 0)
-        found = np.rint(exact / pitch).astype(np.int64)
-        spread = round(2.0 * math.log2(max(float(found.std()), 0.5))) + 2
-        return cls(found * pitch, pitch, min(max(spread, 0), _SPREADS - 1))
-
-    @property
-    def _multiples(self) -> Exponents:
-        return self.exponents // self.pitch
-
-    @property
-    def bits(self) -> Bits:
-        """What is told before the exponents: their least, their range, pitch and spread."""
-        if not self.exponents.size:
-            return np.empty(0, np.uint8)
-        lo, hi = int(self._multiples.min()), int(self._multiples.max())
-        told = [integer_bits(lo), natural_bits(hi - lo)]
-        if lo < hi:
-            centre = round(float(self._multiples.mean())) - lo
-            told += [natural_bits(_PITCHES.index(self.pitch)), natural_bits(self.spread), natural_bits(centre)]
-        return np.concatenate(told)
-
-    @property
-    def nats(self) -> float:
-        """Length of all exponents."""
-        return self.bits.size * LN2 + float(self._code.nats(self._multiples).sum())
-
-    @property
-    def _code(self) -> Discretized:
-        multiples = self._multiples if self.exponents.size else np.zeros(1, np.int64)
-        lo, hi = int(multiples.min()), int(multiples.max())
-        return _exponent_code(lo, hi, round(float(multiples.mean())), self.spread)
-
-    def push(self, coder: Coder) -> None:
-        """Write them."""
-        self._code.push(coder, self._multiples.astype(np.int32))
-        coder.push_bits(self.bits)
-
-    @classmethod
-    def pop(cls, coder: Coder, lines: int) -> _Axis:
-        """Read so many."""
-        if not lines:
-            return cls(np.empty(0, np.int64), 1, 0)
-        lo, span = read_integer(coder), read_natural(coder)
-        pitch, spread, centre = (read_natural(coder) for _ in range(3)) if span else (0, 0, 0)
-        if pitch >= len(_PITCHES) or spread >= _SPREADS or not centre <= span:
-            raise MessageError("the message describes impossible exponents of scales")
-        ends = lo * _PITCHES[pitch], (lo + span) * _PITCHES[pitch]
-        if not -_RANGE <= ends[0] <= ends[1] <= _RANGE:
-            raise MessageError(f"expected exponents of scales within {_RANGE}, got {ends[0]} to {ends[1]}")
-        found = _exponent_code(lo, lo + span, lo + centre, spread).pop(coder, lines)
-        return cls(found.astype(np.int64) * _PITCHES[pitch], _PITCHES[pitch], spread)
-
-
-def _exponent_code(lo: int, hi: int, centre: int, spread: int) -> Discretized:
-    return Discretized(Gaussian(2.0 ** ((spread - 2) / 2), float(centre)), UniformGrid(1.0), lo, hi)

@@ -12,9 +12,10 @@ import mdl
 from mdl.codes import coder
 from mdl.codes.coder import Coder
 from mdl.codes.discretized import Discretized
+from mdl.codes.exponents import OCTAVE
 from mdl.codes.fitted import fit_scheme
 from mdl.codes.numbers import integer_bits, natural_bits
-from mdl.codes.scaled import _KNOWN, MAX_ENTRIES, MAX_REACH, OCTAVE, Scaled, ScaledMatrix, _Tables
+from mdl.codes.scaled import _KNOWN, MAX_ENTRIES, MAX_REACH, Scaled, ScaledMatrix, _Tables
 from mdl.codes.scheme import Coding
 from mdl.errors import CodeError, MessageError
 from mdl.lengths.checkpoint import report
