@@ -82,13 +82,13 @@ class Axis(NamedTuple):
         lo, hi = int(multiples.min()), int(multiples.max())
         return _exponent_code(lo, hi, round(float(multiples.mean())), self.spread)
 
-    def push(self, coder: Coder) -> None:
+    def write(self, coder: Coder) -> None:
         """Write them."""
         self._code.push(coder, self._multiples.astype(np.int32))
         coder.push_bits(self.bits)
 
     @classmethod
-    def pop(cls, coder: Coder, lines: int) -> Axis:
+    def read(cls, coder: Coder, lines: int) -> Axis:
         """Read so many."""
         if not lines:
             return cls(np.empty(0, np.int64), 1, 0)

@@ -215,12 +215,12 @@ class ScaledMatrix:
             for exponent, places in reversed(list(self._places(axes, rows))):
                 self._tables.alphabet(exponent).push(coder, flat[rows][places])
         for axis in reversed(axes):
-            axis.push(coder)
+            axis.write(coder)
 
     def pop(self, coder: Coder, count: int) -> Symbols:
         """Read symbols."""
         symbols = np.empty(count, np.int32)
-        axes = [Axis.pop(coder, lines) for lines in self._shape(count)]
+        axes = [Axis.read(coder, lines) for lines in self._shape(count)]
         if self._entries(axes) > MAX_ENTRIES:
             raise MessageError(f"expected tables of at most {MAX_ENTRIES} entries, got {self._entries(axes)}")
         for rows in self._blocks(count):
