@@ -102,7 +102,7 @@ def test_what_is_told_is_charged_and_written() -> None:
     assert entries[0] > sum(alone)
     written = Coder()
     for axis in reversed(axes):
-        axis.push(written)
+        axis.write(written)
     assert written.size_bits == pytest.approx(sum(alone) / LN2, abs=40.0)
     data = coder.encode(code, symbols)
     np.testing.assert_array_equal(coder.decode(code, data, symbols.size), symbols)
