@@ -98,8 +98,8 @@ class ContextualMatrix:
     Examples
     --------
     >>> code = ContextualMatrix(reach=1, columns=2, width=0)
-    >>> np.exp(-code.nats([1, -1, 1, -1])).round(3).tolist()  # 1/3, 1/3, then 1 where 1 and -1 were beneath 0
-    [0.333, 0.333, 0.714, 0.714]
+    >>> np.exp(-code.nats([1, -1, 1, -1])).round(3).tolist()  # the last, -1 below -1, is seen as 1 below 1, as before
+    [0.333, 0.188, 0.429, 0.582]
     """
 
     reach: int

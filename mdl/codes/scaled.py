@@ -116,6 +116,8 @@ class ScaledMatrix:
 
     Examples
     --------
+    >>> from mdl.codes.discretized import Discretized
+    >>> from mdl.quantize import UniformGrid
     >>> code = ScaledMatrix(Gaussian(1.0), UniformGrid(1.0), reach=7, columns=50)
     >>> narrow, wide = np.resize([1, -1], 500), np.resize([40, -40], 500)
     >>> bool(code.nats(np.append(narrow, wide)).sum() < Discretized(Gaussian(28.0), UniformGrid(1.0), -40, 40).nats(
