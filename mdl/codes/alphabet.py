@@ -125,10 +125,9 @@ def _own_letters(table: Frequencies) -> slice:
 
     All, or so many in a row that words are longer, if not more than 1/32 of the mass lies elsewhere.
     """
-    own = slice(0, table.size)
+    own, sums = slice(0, table.size), np.cumsum(np.append(0, table))
     for letters in _LETTERS if 4 * table.max() <= 3 * TOTAL else ():
         if letters < table.size:
-            sums = np.cumsum(np.append(0, table))
             inside = sums[letters - 1 :] - sums[: 1 - letters]
             first = int(inside.argmax())
             if TOTAL - inside[first] > TOTAL >> _ELSEWHERE_BITS:

@@ -32,7 +32,6 @@ PART = 1 << 22
 _HEAD = len(MAGIC) + 1
 _TAIL = 8 + 4  # size and CRC-32 of the index
 _CRC_BITS = 32
-_NOWHERE: Mapping[str, Tensor] = types.MappingProxyType({})
 
 
 class Piece(NamedTuple):
@@ -185,7 +184,7 @@ class Archive:
                 at = ends[place]
         return found
 
-    def read(self, number: int, into: Mapping[str, Tensor] = _NOWHERE) -> list[tuple[Piece, Tensor]]:
+    def read(self, number: int, into: Mapping[str, Tensor] = types.MappingProxyType({})) -> list[tuple[Piece, Tensor]]:
         """One part, its pieces of the tensors ``into`` in their place there; MessageError if it is damaged."""
         part, pieces = self.parts[number], self.pieces(number)
         self.stream.seek(self._ends[2][number])

@@ -6,7 +6,6 @@ docs/format.md describes every byte. ``read(write(...))`` returns what was writt
 from __future__ import annotations
 
 import math
-import types
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,7 +37,6 @@ MAGIC = b"\x93MDL"
 VERSION = 1
 _FRAME = len(MAGIC) + 1 + 4  # magic, version, CRC-32 of the rest
 _CHECKSUM_BITS = 32
-_NOWHERE: Mapping[str, Tensor] = types.MappingProxyType({})
 
 #: Tag = position. Append only.
 DTYPES: tuple[np.dtype[Any], ...] = tuple(
@@ -246,7 +244,7 @@ def parse(
     scheme = Scheme.read(coder, list(shapes))
     about = _DataHeader.read(coder) if has_data else None
     with np.errstate(all="ignore"):  # parameters that no writer chooses overflow; what comes of it is checked
-        tensors = _read_tensors(coder, scheme, shapes, _of_layer(about, inputs))
+        tensors = _read_tensors(coder, scheme, shapes, _of_layer(about, inputs), {})
         _check_tables(coder, of_tensors)
         if about is None:
             _check_end(coder.finished)
@@ -255,7 +253,7 @@ def parse(
     return Message(tensors, about.architecture, about.likelihood, labels)
 
 
-def parse_part(data: bytes, shapes: Shapes, into: Mapping[str, Tensor] = _NOWHERE) -> dict[str, Tensor]:
+def parse_part(data: bytes, shapes: Shapes, into: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Read what ``write_part`` wrote of tensors of these types and shapes, some of them into given contiguous arrays.
 
     Errors as of ``parse``.
@@ -301,7 +299,7 @@ def _read_tensors(
     scheme: Scheme,
     shapes: Shapes,
     inputs: Callable[[Mapping[str, Tensor], str], ArrayLike],
-    into: Mapping[str, Tensor] = _NOWHERE,
+    into: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, (dtype, shape) in shapes.items():

@@ -93,29 +93,31 @@ class Coding:
 
     def read(self, coder: Coder, dtype: np.dtype[Any], shape: tuple[int, ...], name: str = "") -> Tensor:
         """Read a tensor of that dtype and shape; MdlError if the message holds none."""
-        if self._levels(dtype, math.prod(shape)) is None:
-            return self.restore(self.code.pop(coder, math.prod(shape)), dtype, shape, name)
-        tensor = np.empty(shape, dtype)
-        self.read_into(coder, tensor, name)
-        return tensor
+        if self._each_level_once(math.prod(shape)):
+            tensor = np.empty(shape, dtype)
+            self.read_into(coder, tensor, name)
+            return tensor
+        return self.restore(self.code.pop(coder, math.prod(shape)), dtype, shape, name)
 
     def read_into(self, coder: Coder, out: Tensor, name: str = "") -> None:
         """The same, into a contiguous array of that dtype and shape."""
-        levels = self._levels(out.dtype, out.size)
-        if levels is None:
-            symbols = self.code.pop(coder, out.size)
-            self.check(symbols, out.dtype, name)
-            self._restore_into(symbols, out.reshape(-1))
-        else:
-            self.code.pop_into(coder, out.reshape(-1), levels)  # type: ignore[attr-defined]
+        code: Any = self.code
+        flat = out.reshape(-1)
+        levels = self._levels(code, out.dtype) if self._each_level_once(out.size) else None
+        if levels is not None:
+            return code.pop_into(coder, flat, levels)
+        symbols = code.pop(coder, out.size)
+        self.check(symbols, out.dtype, name)
+        self._restore_into(symbols, flat)
 
-    def _levels(self, dtype: np.dtype[Any], count: int) -> Tensor | None:
-        """What every symbol stands for, so that none is restored twice; None if one stands for nothing, or for many."""
-        code = self.code
-        if isinstance(self.quantizer, Trellis) or not isinstance(code, Discretized):
-            return None
-        if code.levels > min(count, MAX_LEVELS):
-            return None
+    def _each_level_once(self, count: int) -> bool:
+        """Whether to restore every level of the alphabet, not every symbol."""
+        if isinstance(self.quantizer, Trellis) or not isinstance(self.code, Discretized):
+            return False
+        return self.code.levels <= min(count, MAX_LEVELS)
+
+    def _levels(self, code: Any, dtype: np.dtype[Any]) -> Tensor | None:
+        """What every symbol of the code stands for; None if one stands for nothing."""
         try:
             return _restore(self.quantizer, np.arange(code.levels, dtype=np.int32) + np.int32(code.lo), dtype, "")
         except MdlError:

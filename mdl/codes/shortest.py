@@ -28,8 +28,9 @@ class Shortest:
     """A choice of ``priors``: each tensor is coded under the one that makes it shortest, which its description says.
 
     Where a trellis is given and most of a tensor's weights are near zero, which a trellis has no point for, a uniform
-    grid and dead zones of about the same error are tried too. What counts is the length, and the error at the price
-    that bits have elsewhere: at the least length for an error D a weight, one nat less is 2 D more.
+    grid and dead zones of about the same error are tried too, under the first of the priors. What counts is the
+    length, and the error at the price that bits have elsewhere: at the least length for an error D a weight, one nat
+    less is 2 D more.
 
     Raises
     ------
@@ -73,7 +74,7 @@ class Shortest:
 
     def _coding(self, name: str, tensor: Tensor, quantizer: Quantizer, chosen: Symbols | None) -> Coding:
         if chosen is not None:
-            return self._under(self.priors, name, tensor, quantizer, chosen)
+            return self._under_shortest(name, tensor, quantizer, chosen)
         by_line = any(isinstance(prior, Scaled) for prior in self.priors)
         symbols = {grid: searched(grid, tensor, by_line, name) for grid in _alternatives(quantizer, tensor)}
         grid = quantizer
@@ -82,23 +83,21 @@ class Shortest:
 
             def cost(grid: Quantizer) -> float:
                 """Under one prior: on which grid a tensor is shortest hardly hangs on it."""
-                coding = self._under(self.priors[:1], name, tensor, grid, symbols[grid])
+                coding = next(self._codings(name, tensor, grid, symbols[grid]))
                 return _nats(coding, tensor) + coding.squared_error(tensor) / nat
 
             grid = min(symbols, key=cost)
-        return self._under(self.priors, name, tensor, grid, symbols[grid])
+        return self._under_shortest(name, tensor, grid, symbols[grid])
 
-    @staticmethod
-    def _under(priors: tuple[PriorLike, ...], name: str, tensor: Tensor, grid: Quantizer, symbols: Symbols) -> Coding:
-        """The coding of known symbols under the prior that makes them shortest."""
+    def _under_shortest(self, name: str, tensor: Tensor, grid: Quantizer, symbols: Symbols) -> Coding:
+        return min(self._codings(name, tensor, grid, symbols), key=lambda coding: _nats(coding, tensor))
+
+    def _codings(self, name: str, tensor: Tensor, grid: Quantizer, symbols: Symbols) -> Iterator[Coding]:
+        """Of known symbols, under one prior that can be used after the other."""
         counted = Histogram.of_symbols(symbols)
         narrow = counted.ends[1] - counted.ends[0] < MAX_LEVELS
-        usable = [prior for prior in priors if narrow or prior is not KT] or priors
-        codings = (
-            fit_counts({name: tensor}, {name: grid}, prior, {}, {name: counted}, {name: symbols}).codings[name]
-            for prior in usable
-        )
-        return min(codings, key=lambda coding: _nats(coding, tensor))
+        for prior in [prior for prior in self.priors if narrow or prior is not KT] or self.priors:
+            yield fit_counts({name: tensor}, {name: grid}, prior, {}, {name: counted}, {name: symbols}).codings[name]
 
 
 def _nats(coding: Coding, tensor: Tensor) -> float:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdl.codes.alphabet import RUN, Alphabet, groups
+from mdl.codes.alphabet import _LETTERS, _WORDS, RUN, Alphabet, _own_letters, groups
 from mdl.codes.coder import MAX_LEVELS, PRECISION, TOTAL, Coder, as_symbols, decode, encode, frequencies
 from mdl.codes.integers import EliasGamma
 from mdl.errors import CodeError, MessageError
@@ -343,6 +343,18 @@ def test_alphabet_reads_symbols_as_what_they_stand_for(levels: int, count: int, 
     read = np.empty(count, dtype)
     Alphabet(logs, lo=-5).pop_into(Coder.from_bytes(data), read, values)
     assert read.tobytes() == values[symbols].tobytes()
+
+
+def test_at_most_a_thirty_second_is_told_apart() -> None:
+    rest = TOTAL // 64
+    for more, own in ((0, slice(1, 8)), (1, slice(0, 9))):
+        table = np.array([rest + more, *[TOTAL // 7 - rest] * 7, rest])
+        table[3] += TOTAL - table.sum()
+        assert _own_letters(table) == own
+
+
+def test_letters_are_as_many_as_make_words() -> None:
+    assert list(_LETTERS) == [max(n for n in range(2, 65) if n**k <= _WORDS) for k in range(2, 7)]
 
 
 def test_alphabet_of_masses_that_vanish() -> None:

@@ -15,7 +15,9 @@ import mdl
 from mdl.codes.coder import Coder, decode, encode
 from mdl.codes.contextual import MAX_ROWS, Contextual, ContextualMatrix
 from mdl.codes.fitted import fit_scheme
+from mdl.codes.numbers import integer_bits
 from mdl.errors import CodeError, MessageError
+from mdl.length import LN2
 from mdl.quantize import UniformGrid
 
 GRID = UniformGrid(1.0)
@@ -102,6 +104,7 @@ def test_finds_the_width_of_a_picture(width):
     symbols = GRID.quantize(4.0 * picture(width).ravel())
     found = Contextual().fit(GRID, symbols, 6)
     assert abs(found.width - width) <= 1
+    assert found.told(symbols) - found.nats(symbols).sum() == pytest.approx(integer_bits(found.width).size * LN2)
     assert found.told(symbols) < 0.95 * Contextual(width=0).fit(GRID, symbols, 6).told(symbols)
     assert found.told(symbols) <= min(ContextualMatrix(found.reach, 6, w).told(symbols) for w in (0, width)) + 1e-9
 

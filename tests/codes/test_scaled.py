@@ -92,6 +92,19 @@ def test_scales_are_those_of_the_rows_and_columns() -> None:
     assert np.abs(np.log2(told / scale)).mean() < 0.09  # of an octave: a pitch of an eighth or a quarter, and estimates
 
 
+def test_masses_are_computed_with_the_same_others_whichever_is_asked_for() -> None:
+    for asked, together in ((5, range(8)), (0, range(8)), (-3, range(-8, 0)), (8, range(8, 16))):
+        tables = _Tables(StudentT(1.0, df=3.0), GRID, 5)
+        tables.masses(asked)
+        assert list(tables._masses) == list(together)
+
+
+def test_blocks_are_those_of_the_document() -> None:
+    blocks = ScaledMatrix(Gaussian(1.0), GRID, 5, 300)._blocks(3 << 20)
+    assert [block.start for block in blocks] == [k * (2**20 // 300) * 300 for k in range(4)]
+    assert blocks[-1].stop == 3 << 20
+
+
 def test_what_is_told_is_charged_and_written() -> None:
     w, _ = product(30, 40)
     symbols = GRID.quantize(w).ravel()

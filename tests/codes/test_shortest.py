@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import mdl
-from mdl.codes.shortest import Shortest
+from mdl.codes.fitted import fit_scheme
+from mdl.codes.shortest import Shortest, _alternatives, _nats
 from mdl.errors import CodeError, PriorError
 from mdl.lengths.checkpoint import report
 from mdl.likelihoods import Bernoulli
@@ -67,6 +68,31 @@ def test_sparse_tensors_leave_the_trellis() -> None:
     assert (read[SPARSE == 0.0] == 0.0).all()
     (dense,) = codings({"w": W["normal"]}, Trellis(0.5, 8)).values()
     assert dense.quantizer == Trellis(0.5, 8)
+
+
+@pytest.mark.parametrize(("spread", "large"), [(0.05, 0.0), (0.16, 0.0), (0.2, 0.2)])
+def test_the_grid_is_that_of_the_least_length_and_error(spread: float, large: float) -> None:
+    """Where the least length alone would choose another but the first time: a trellis, then a dead zone."""
+    step, rng = 0.5, np.random.default_rng(3)
+    w = np.where(rng.random((60, 80)) < large, rng.normal(size=(60, 80)), rng.normal(0.0, spread, (60, 80)))
+
+    def cost(coding: Any) -> float:
+        return _nats(coding, w) + coding.squared_error(w) / (2.0 * SQUARED_ERROR * step**2)
+
+    found = {
+        grid: fit_scheme({"w": w}, {"w": grid}, mdl.Gaussian()).codings["w"]
+        for grid in _alternatives(Trellis(step, 8), w)
+    }
+    (chosen,) = codings({"w": w}, Trellis(step, 8), Shortest((mdl.Gaussian(),))).values()
+    assert chosen.quantizer == min(found, key=lambda grid: cost(found[grid]))
+    assert (chosen.quantizer == min(found, key=lambda grid: _nats(found[grid], w))) == (spread == 0.05)
+
+
+def test_a_prior_that_cannot_be_used_does_not_choose_the_grid() -> None:
+    outlier = np.where(np.arange(SPARSE.size).reshape(SPARSE.shape) == 7, 4e4, SPARSE)  # more levels than KT counts
+    (coding,) = codings({"w": outlier}, Trellis(0.5, 8), Shortest((mdl.KT, mdl.Gaussian()))).values()
+    assert isinstance(coding.quantizer, UniformGrid | DeadZone)
+    assert not isinstance(coding.code, type(mdl.KT(0, 1)))
 
 
 def test_leaving_the_trellis_pays_at_the_price_of_error_elsewhere() -> None:
