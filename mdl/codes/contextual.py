@@ -42,6 +42,11 @@ class Contextual:
     ``width`` rows apart, one above the other. An open width is chosen by the length; 0 is that of no image. A tensor
     for which ``prior`` is shorter is coded under it, and so are those of one dimension.
 
+    Raises
+    ------
+    CodeError
+        If the width is no whole number from 0 to 4,096.
+
     Examples
     --------
     >>> import mdl
@@ -54,6 +59,10 @@ class Contextual:
 
     prior: Prior = Gaussian()  # noqa: RUF009
     width: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.width is not None and not (isinstance(self.width, int | np.integer) and 0 <= self.width <= MAX_ROWS):
+            raise CodeError(f"Contextual: expected a width of 0 to {MAX_ROWS} rows, or none, got {self.width}")
 
     def fit(self, quantizer: Quantizer, symbols: Symbols, columns: int) -> ContextualMatrix | None:
         """The code for these symbols; None where there is none: too many rows, or symbols too far from zero."""

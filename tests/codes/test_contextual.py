@@ -141,6 +141,9 @@ def test_bad_input():
     for reach, columns, width in [(128, 1, 0), (-1, 1, 0), (1, 0, 0), (1, 1, -1), (1, 1, MAX_ROWS + 1), (1, 2**31, 0)]:
         with pytest.raises(CodeError, match="ContextualMatrix: expected reach"):
             ContextualMatrix(reach, columns, width)
+    for wide in (-1, 2.5, MAX_ROWS + 1, math.nan):
+        with pytest.raises(CodeError, match=f"Contextual: expected a width of 0 to 4096 rows, or none, got {wide}"):
+            Contextual(width=wide)
     with pytest.raises(CodeError, match="from -1 to 1, got -1 to 2"):
         ContextualMatrix(1, 3, 0).nats([0, -1, 2])
     with pytest.raises(CodeError, match="4096 rows, got 4097"):
