@@ -89,10 +89,13 @@ def test_nncodec(benchmark, record, tensors, peers, qp):
 
 
 @pytest.mark.parametrize("qp", QPS)
-def test_no_more_bits_than_without_dependent_quantisation(benchmark, record, tensors, finer_peers, plain_peers, qp):
+def test_no_more_bits_than_without_dependent_quantisation(
+    benchmark, record, tensors, peers, finer_peers, plain_peers, qp
+):
     """On a uniform grid or on one with a dead zone, whichever is shorter: both are as fast, which is seen as well.
 
-    Times are those of nncodec with dependent quantisation at an error that is no smaller, and hardly larger.
+    Times are those of nncodec with dependent quantisation at an error that is no smaller, and hardly larger. Beside its
+    times at the same qp, where it has two to three times the error, ours are recorded too.
     """
     plain, count = plain_peers[qp], _count(tensors)
     peer = min((peer for peer in finer_peers.values() if peer["mse"] >= plain["mse"]), key=lambda peer: peer["mse"])
@@ -102,8 +105,10 @@ def test_no_more_bits_than_without_dependent_quantisation(benchmark, record, ten
     decoded = benchmark.pedantic(mdl.decode, (data,), rounds=ROUNDS)
     ours, theirs, mse = 8 * len(data) / count, plain["bits"] / count, _mse(tensors, decoded)
     encode_times, decode_times = peer["encode_s"] / encode_s, peer["decode_s"] / benchmark.stats.stats.min
+    same = peers[qp]["decode_s"] / benchmark.stats.stats.min
     record(qp=qp, faster_qp=peer["qp"], bits_per_weight=ours, nncodec_plain_bits=theirs, mse=mse, encode_s=encode_s,
-           nncodec_plain_encode_s=plain["encode_s"], encode_times=encode_times, decode_times=decode_times)  # fmt: skip
+           nncodec_plain_encode_s=plain["encode_s"], encode_times=encode_times, decode_times=decode_times,
+           same_qp_decode_times=same)  # fmt: skip
     assert mse <= plain["mse"]
     assert ours <= theirs
     assert encode_times >= ENCODE_TIMES
