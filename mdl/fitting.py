@@ -91,7 +91,7 @@ def minimise(make: Callable[[dict[str, float]], P], start: dict[str, float], cel
     if len(names) == 1:
         return prior(np.array([_least(lambda x: nats(np.array([x])), origin[0])]))
     simplex = np.vstack([origin, origin + 0.5 * np.eye(len(names))])
-    options = {"xatol": 1e-3, "fatol": 1e-2, "maxfev": 120 * len(names), "initial_simplex": simplex}
+    options = {"xatol": 1e-1, "fatol": 1e-2, "maxfev": 120 * len(names), "initial_simplex": simplex}
     with np.errstate(invalid="ignore"):  # the simplex may compare infinities
         best = optimize.minimize(nats, origin, method="Nelder-Mead", options=options)
     return prior(best.x)

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 LN2 = math.log(2.0)
 _HALF_LN_2PI = 0.5 * math.log(2.0 * math.pi)
-_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(16)
+_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(10)
 _TAIL_NODES, _TAIL_WEIGHTS = np.polynomial.legendre.leggauss(64)
 _TAIL_SPAN = 45.0  # decay lengths after which a tail integrand no longer matters to 1e-19
 
@@ -221,7 +221,7 @@ def _fill(mass: Array, where: NDArray[np.bool_], rule: Callable[[Array, Array], 
 
 
 def _quadrature(log_density: Callable[[Array], Array], a: Array, b: Array) -> Array:
-    """Ln of the integral of a density that is smooth on [a, b]: 16-point Gauss-Legendre about its centre."""
+    """Ln of the integral of a density that is smooth on [a, b]: 10-point Gauss-Legendre about its centre."""
     half = 0.5 * (b - a)
     centre = a + half
     at_centre = log_density(centre)

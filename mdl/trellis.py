@@ -16,6 +16,7 @@ Ungerboeck, Channel coding with multilevel/phase signals, IEEE Trans. Informatio
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -79,23 +80,37 @@ class Trellis:
 
     def quantize(self, w: ArrayLike) -> Symbols:
         """The symbols of the closest path, shape of ``w``."""
-        values = finite(w)
-        symbols = np.empty(values.size, np.int32)
-        rows = max(1, _BATCH // (self.run * max(self.states, _COSTS))) * self.run
-        for start in range(0, values.size, rows):
-            with np.errstate(over="ignore"):
-                points = values.ravel()[start : start + rows] / self.step
+        points = self.points(w)
+        return self.closest([points.ravel()])[0].reshape(points.shape)
+
+    def points(self, w: ArrayLike) -> Array:
+        """Weights in steps, shape of ``w``; QuantizationError if one is too many of them from zero."""
+        with np.errstate(over="ignore"):
+            points = np.asarray(finite(w) / self.step)
+        if points.size:
             ends = np.array([points.min(), points.max()])
             to_int32(ends * (1.0 + 2.0**-20), f"step {self.step:g}")  # room for a path that takes the next point
-            symbols[start : start + rows] = _unfolded(_search(_folded(points, self.run), self.states), points.size)
-        return symbols.reshape(values.shape)
+        return points
+
+    def closest(self, points: Sequence[Array]) -> list[Symbols]:
+        """The symbols of the closest path of each of several tensors, flat, by their ``points``.
+
+        Their runs are searched side by side, which takes hardly longer for many small tensors than for one.
+        """
+        symbols = [np.empty(flat.size, np.int32) for flat in points]
+        for pieces in _batches([flat.size for flat in points], self.run, self.states):
+            lanes = _folded([points[tensor][piece] for tensor, piece in pieces], self.run)
+            found = _unfolded(_search(lanes, self.states), [piece.stop - piece.start for _, piece in pieces], self.run)
+            for (tensor, piece), one in zip(pieces, found, strict=True):
+                symbols[tensor][piece] = one
+        return symbols
 
     def dequantize(self, symbols: ArrayLike) -> Array:
         """The points of the path that the symbols take."""
         k = np.asarray(symbols)
         k = k if k.dtype.kind in "iu" else k.astype(np.int64)
         odd = (k.ravel() & k.dtype.type(1)).astype(np.uint8)
-        grids = _unfolded(_second_grid(_folded(odd, self.run), self.states), k.size)
+        (grids,) = _unfolded(_second_grid(_folded([odd], self.run), self.states), [k.size], self.run)
         points = k.astype(np.float64)
         points += 0.25
         points *= self.step
@@ -163,16 +178,41 @@ def _after(state: NDArray[Any], grid: NDArray[Any], z: NDArray[Any], states: int
     return state >> state.dtype.type(1) ^ h0 * grid ^ h1 * z
 
 
-def _folded(flat: NDArray[Any], run: int) -> NDArray[Any]:
-    """(positions, runs): the runs side by side, the last filled up with zeros."""
-    padded = np.zeros(-(-flat.size // run) * run, flat.dtype)
-    padded[: flat.size] = flat
-    lanes = padded.reshape(-1, run).T
-    return np.ascontiguousarray(lanes if flat.size >= run else lanes[: flat.size])
+def _batches(sizes: Sequence[int], run: int, states: int) -> Iterator[list[tuple[int, slice]]]:
+    """Pieces of tensors, in order, of whole runs but for a tensor's last, as many at a time as may be kept."""
+    most = max(1, _BATCH // (run * max(states, _COSTS)))
+    batch: list[tuple[int, slice]] = []
+    room = most
+    for tensor, size in enumerate(sizes):
+        start = 0
+        while start < size:
+            stop = min(size, start + room * run)
+            batch.append((tensor, slice(start, stop)))
+            room -= -(-(stop - start) // run)
+            start = stop
+            if not room:
+                yield batch
+                batch, room = [], most
+    if batch:
+        yield batch
 
 
-def _unfolded(lanes: NDArray[Any], size: int) -> NDArray[Any]:
-    return lanes.T.ravel()[:size]
+def _folded(flats: Sequence[NDArray[Any]], run: int) -> NDArray[Any]:
+    """(positions, runs): the runs of all side by side, the last of each filled up with zeros."""
+    lanes = [-(-flat.size // run) for flat in flats]
+    padded = np.zeros((sum(lanes), run), flats[0].dtype)
+    for start, count, flat in zip(np.cumsum([0, *lanes]), lanes, flats, strict=False):
+        padded[start : start + count].reshape(-1)[: flat.size] = flat
+    return np.ascontiguousarray(padded[:, : max(flat.size for flat in flats)].T)
+
+
+def _unfolded(lanes: NDArray[Any], sizes: Sequence[int], run: int) -> Iterator[NDArray[Any]]:
+    """The runs end to end again, by the sizes of what was folded."""
+    start = 0
+    for size in sizes:
+        stop = start + -(-size // run)
+        yield lanes[:, start:stop].T.reshape(-1)[:size]
+        start = stop
 
 
 def _second_grid(odd: NDArray[np.uint8], states: int) -> NDArray[np.uint8]:

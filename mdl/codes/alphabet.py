@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdl.codes.coder import PRECISION, TOTAL, Coder, Frequencies, Symbols, apportioned, frequencies
+from mdl.codes.coder import PRECISION, TOTAL, Coder, Frequencies, Symbols, apportioned, apportioned_each, shares
 from mdl.masses import Array
 
 RUN = 1 << 18  # symbols coded at a time: their buckets, then what the buckets leave open; bounds the memory
@@ -25,41 +25,157 @@ _WORDS = 1 << 12  # the most words of one length: more rounding would be felt, a
 _LETTERS = (64, 16, 8, 5, 4)  # the most that make words of two, three, four, five and six
 _ELSEWHERE_BITS = 5  # at most 2^-5 of the mass is told apart, for the sake of longer words
 _WORTH_WORDS = 1 << 12  # symbols in a run, at least
+# Even if each takes a count that it is not worth, a symbol takes 6e-6 bits more; where it takes a bit or so, 9e-5.
+_FEW_LEVELS, _MORE_LEVELS = 1 << 6, 1 << 10
 
 Marked = tuple[NDArray[Any], NDArray[np.intp]]  # some of many letters, and their positions, ascending
 
 
-class Alphabet:
-    """Symbols lo..lo+K-1 with the given ln masses (K,), renormalised; K <= 2^16."""
+class Tails(NamedTuple):
+    """Symbols either side of an alphabet's own, one level each."""
 
-    def __init__(self, log_mass: Array, lo: int = 0) -> None:
-        self._lo = np.int32(lo)
-        self._log_mass = log_mass
-        self._starts = self._bucket_starts(frequencies(log_mass))
-        self._sizes = np.append(self._starts[1:], log_mass.size) - self._starts
+    size: int  # of each, >= 1
+    log_mass: tuple[float, float]  # of those below, and of those above, all together
+    inside: Callable[[int], Array]  # (size,) ln masses of those below (0) or above (1)
+
+
+class Alphabet:
+    """Symbols lo..lo+K-1 with the given ln masses (K,), and perhaps tails, renormalised; K <= 2^16.
+
+    What is coded is *levels*: the symbols, and between them the tails. A short run of few levels is coded one by one,
+    any other in buckets.
+    """
+
+    def __init__(
+        self, log_mass: Array, lo: int = 0, tails: Tails | None = None, table: Frequencies | None = None
+    ) -> None:
+        self._tails, self._ends = tails, 0 if tails is None else tails.size
+        self._lo, self._size = np.int32(lo - self._ends), log_mass.size + 2 * self._ends
+        self._log_mass = _levels(log_mass, tails)
+        self._table = _tables([self._log_mass])[0] if table is None else table
+
+    @classmethod
+    def several(cls, log_masses: Sequence[Array], los: Sequence[int], tails: Sequence[Tails | None]) -> list[Alphabet]:
+        """Many at once, which takes much less time than one by one."""
+        made = _tables([_levels(*one) for one in zip(log_masses, tails, strict=True)])
+        return [cls(*one) for one in zip(log_masses, los, tails, made, strict=True)]
+
+    def push(self, coder: Coder, symbols: Symbols) -> None:
+        """Push symbols, run by run."""
+        for start in reversed(range(0, symbols.size, RUN)):
+            run = symbols[start : start + RUN] - self._lo
+            if self._one_by_one(run.size):
+                self._push_levels(coder, run)
+            else:
+                self._buckets.push(coder, run)
+
+    def pop(self, coder: Coder, count: int) -> Symbols:
+        """Pop ``count`` symbols."""
+        popped = np.empty(count, np.int32)
+        self.pop_into(coder, popped, np.arange(self._size, dtype=np.int32) + self._lo)
+        return popped
+
+    def pop_into(self, coder: Coder, out: NDArray[Any], values: NDArray[Any]) -> None:
+        """Fill ``out`` (n,) with symbols, each read as its entry of ``values`` (K,)."""
+        for start in range(0, out.size, RUN):
+            run = out[start : start + RUN]
+            if self._one_by_one(run.size):
+                self._pop_levels(coder, run, values)
+            else:
+                self._buckets.pop_into(coder, run, values)
+
+    def _one_by_one(self, count: int) -> bool:
+        levels = self._table.size
+        return count < _WORTH_WORDS and (
+            levels <= _FEW_LEVELS or (levels <= _MORE_LEVELS and 4 * int(self._table.max()) <= 3 * TOTAL)
+        )
+
+    def _push_levels(self, coder: Coder, run: Symbols) -> None:
+        if self._tails is None:
+            return coder.push(self._table, run)
+        levels = np.clip(run - np.int32(self._ends - 1), 0, self._table.size - 1)
+        for above, places in reversed(list(self._in_tails(levels))):
+            first = np.int32(self._size - self._ends if above else 0)
+            coder.push(_tables([self._tails.inside(above)])[0], run[places] - first)
+        coder.push(self._table, levels)
+
+    def _pop_levels(self, coder: Coder, out: NDArray[Any], values: NDArray[Any]) -> None:
+        levels = coder.pop(self._table, out.size)
+        if self._tails is None:
+            np.take(values, levels, out=out, mode="clip")
+            return
+        np.take(values[self._ends - 1 : self._size - self._ends + 1], levels, out=out, mode="clip")
+        for above, places in self._in_tails(levels):
+            inside = values[self._size - self._ends :] if above else values[: self._ends]
+            out[places] = inside[coder.pop(_tables([self._tails.inside(above)])[0], places.size)]
+
+    def _in_tails(self, levels: Symbols) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """0 or 1 for what lies below or above, if anything does, and the places of it."""
+        for above, level in enumerate((0, self._table.size - 1)):
+            places = np.flatnonzero(levels == level)
+            if places.size:
+                yield above, places
+
+    @functools.cached_property
+    def _buckets(self) -> _Buckets:
+        return _Buckets(self._log_mass, self._table, self._tails)
+
+
+def _levels(log_mass: Array, tails: Tails | None) -> Array:
+    return log_mass if tails is None else np.concatenate([tails.log_mass[:1], log_mass, tails.log_mass[1:]])
+
+
+def _tables(each: Sequence[Array]) -> list[Frequencies]:
+    """Frequencies of several distributions by their ln masses."""
+    sizes = np.array([log_mass.size for log_mass in each], np.intp)
+    if not sizes.size:
+        return []
+    table = apportioned_each(shares(np.concatenate(each), sizes), sizes)
+    return np.split(table, sizes.cumsum()[:-1]) if sizes.size > 1 else [table]
+
+
+class _Buckets:
+    """Levels with their ln masses and frequencies (K,), in buckets; a tail is a bucket of its own."""
+
+    def __init__(self, log_mass: Array, table: Frequencies, tails: Tails | None) -> None:
+        self._log_mass, self._tails = log_mass, tails
+        first = self._first(table, tails is not None)
+        self._starts, self._size = first, log_mass.size
+        if tails is not None:  # from levels to symbols
+            self._starts = np.append(0, first[1:] + (tails.size - 1))
+            self._size += 2 * tails.size - 2
+        self._sizes = np.append(self._starts[1:], self._size) - self._starts
         self._shared = self._sizes > 1
-        self._tables: dict[int, Frequencies] = {}  # within the buckets met so far
-        top = log_mass.max()
-        with np.errstate(divide="ignore"):
-            table = frequencies(np.log(np.add.reduceat(np.exp(log_mass - top), self._starts)))
-        self._middle = int(table.argmax())
-        self._table = table
+        self._within: dict[int, Frequencies] = {}  # the buckets met so far
+        mass = shares(log_mass, np.array([log_mass.size]))
+        self._table = apportioned(np.add.reduceat(mass, first))
+        self._middle = int(self._table.argmax())
 
     @staticmethod
-    def _bucket_starts(table: Frequencies) -> NDArray[np.int64]:
+    def _first(table: Frequencies, ends_apart: bool) -> NDArray[np.intp]:
+        """The first level of each bucket."""
         unit_bits = max(PRECISION - _HEAVY_BITS, int(table.max()).bit_length() - _PEAK_BITS)
         heavy = table >> unit_bits > 0
         piece = np.cumsum(table) >> unit_bits + 2  # lighter neighbours share buckets of about four units
         new = np.ones(table.size, np.bool_)
         new[1:] = heavy[1:] | heavy[:-1] | (piece[1:] != piece[:-1])
+        if ends_apart:
+            new[[1, -1]] = True
         return np.flatnonzero(new)
 
-    def _within(self, bucket: int) -> Frequencies:
-        if bucket not in self._tables:
-            start = self._starts[bucket]
-            inside = self._log_mass[start : start + self._sizes[bucket]]
-            self._tables[bucket] = frequencies(inside if np.isfinite(inside.max()) else np.zeros(inside.size))
-        return self._tables[bucket]
+    def _meet(self, buckets: NDArray[Any]) -> None:
+        """Make the tables within these buckets."""
+        new = [bucket for bucket in np.unique(buckets).tolist() if bucket not in self._within]
+        self._within |= zip(new, _tables([self._inside(bucket) for bucket in new]), strict=True)
+
+    def _inside(self, bucket: int) -> Array:
+        """Ln masses of a bucket's symbols."""
+        start, stop = self._starts[bucket], self._starts[bucket] + self._sizes[bucket]
+        if self._tails is None:
+            return self._log_mass[start:stop]
+        if bucket in (0, self._starts.size - 1):
+            return self._tails.inside(int(bucket > 0))
+        return self._log_mass[start - self._tails.size + 1 : stop - self._tails.size + 1]
 
     @functools.cached_property
     def _bucket_of(self) -> Symbols:
@@ -85,39 +201,31 @@ class Alphabet:
         shared = np.flatnonzero(self._shared)
         left, right = shared[shared <= self._middle], shared[shared >= self._middle]
         first = int(self._starts[left[-1]] + self._sizes[left[-1]]) if left.size else 0
-        return first, int(self._starts[right[0]]) - 1 if right.size else self._log_mass.size - 1
+        return first, int(self._starts[right[0]]) - 1 if right.size else self._size - 1
 
     def _in_shared(self, run: Symbols) -> Marked:
         """Buckets of several symbols that occur in a run; what lies about the heaviest symbol is passed by at once."""
         first, last = self._alone
-        from_first = (run - (self._lo + np.int32(first))).view(np.uint32)  # negative numbers become large
+        from_first = (run - np.int32(first)).view(np.uint32)  # negative numbers become large
         positions = np.flatnonzero(from_first > last - first)
-        buckets = self._bucket_of[run[positions] - self._lo]
+        buckets = self._bucket_of[run[positions]]
         shared = self._shared[buckets]
         return buckets[shared], positions[shared]
 
-    def push(self, coder: Coder, symbols: Symbols) -> None:
-        """Push symbols, run by run."""
-        for start in reversed(range(0, symbols.size, RUN)):
-            run = symbols[start : start + RUN]
-            buckets, positions = self._in_shared(run)
-            for bucket, places in reversed(list(groups(buckets, positions))):
-                coder.push(self._within(bucket), run[places] - self._lo - np.int32(self._starts[bucket]))
-            self._letters(run).push(coder, self._bucket_of[run - self._lo])
+    def push(self, coder: Coder, run: Symbols) -> None:
+        """Push a run of symbols, from 0 on."""
+        buckets, positions = self._in_shared(run)
+        self._meet(buckets)
+        for bucket, places in reversed(list(groups(buckets, positions))):
+            coder.push(self._within[bucket], run[places] - np.int32(self._starts[bucket]))
+        self._letters(run).push(coder, self._bucket_of[run])
 
-    def pop(self, coder: Coder, count: int) -> Symbols:
-        """Pop ``count`` symbols."""
-        popped = np.empty(count, np.int32)
-        self.pop_into(coder, popped, np.arange(self._log_mass.size, dtype=np.int32) + self._lo)
-        return popped
-
-    def pop_into(self, coder: Coder, out: NDArray[Any], values: NDArray[Any]) -> None:
-        """Fill ``out`` (n,) with symbols, each read as its entry of ``values`` (K,)."""
-        of_buckets = values[self._starts]
-        for start in range(0, out.size, RUN):
-            run = out[start : start + RUN]
-            for bucket, places in groups(*self._letters(run).pop(coder, run, of_buckets)):
-                run[places] = values[self._starts[bucket] + coder.pop(self._within(bucket), places.size)]
+    def pop_into(self, coder: Coder, run: NDArray[Any], values: NDArray[Any]) -> None:
+        """Fill a run with symbols, each read as its entry of ``values``."""
+        buckets, positions = self._letters(run).pop(coder, run, values[self._starts])
+        self._meet(buckets)
+        for bucket, places in groups(buckets, positions):
+            run[places] = values[self._starts[bucket] + coder.pop(self._within[bucket], places.size)]
 
 
 def _own_letters(table: Frequencies) -> slice:

@@ -72,6 +72,40 @@ def apportioned(mass: NDArray[np.float64]) -> Frequencies:
     return table
 
 
+def shares(log_mass: NDArray[np.float64], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Masses of several distributions end to end, each of so many levels, that sum to 1 in each.
+
+    Equal masses where there is none at all; CodeError for a NaN.
+    """
+    starts = sizes.cumsum() - sizes
+    top = np.maximum.reduceat(log_mass, starts)
+    if not np.isfinite(top).all():
+        if not np.isneginf(top[~np.isfinite(top)]).all():
+            raise CodeError("a distribution with a NaN or an infinite mass cannot be coded with")
+        log_mass, top = np.where(np.repeat(np.isfinite(top), sizes), log_mass, 0.0), np.maximum(top, 0.0)
+    mass = np.exp(log_mass - top.repeat(sizes))
+    mass /= np.add.reduceat(mass, starts).repeat(sizes)
+    return mass
+
+
+def apportioned_each(mass: NDArray[np.float64], sizes: NDArray[np.intp]) -> Frequencies:
+    """``frequencies`` of the masses of several distributions end to end, that sum to 1 in each up to rounding errors.
+
+    Examples
+    --------
+    >>> apportioned_each(np.array([0.5, 0.5, 0.25, 0.75]), np.array([2, 2])).tolist()
+    [8388608, 8388608, 4194304, 12582912]
+    """
+    if sizes.max() > MAX_LEVELS:
+        raise CodeError(f"an alphabet of {sizes.max()} levels: expected 1 to {MAX_LEVELS}")
+    starts = sizes.cumsum() - sizes
+    table = (mass * (TOTAL - sizes).repeat(sizes) + _NUDGE).astype(np.int64)
+    table += 1
+    largest = (table == np.maximum.reduceat(table, starts).repeat(sizes)).nonzero()[0]
+    table[largest[largest.searchsorted(starts)]] += TOTAL - np.add.reduceat(table, starts)
+    return table
+
+
 def _model(table: Frequencies) -> tuple[Any, ...]:
     """The coder's model of exactly these integers, and its per-symbol arguments.
 

@@ -1,8 +1,9 @@
-"""Exponents of the scales that rows or columns of a matrix have of their own: how they are rounded and told."""
+"""Exponents of the scales that rows and columns of a matrix have of their own: how they are rounded, told and added."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ OCTAVE = 8  # exponents to the octave
 RANGE = 127  # of the exponents of one axis
 _SPREADS = 16  # standard deviations of exponents that can be told, half an octave apart
 _PITCHES = (1, 2, 4)  # exponents are told in multiples of one of these
+_ENTRIES, _SUMS = 1 << 9, 4  # sums are taken together until so many entries have them, or they span so many
 _FARTHEST = RANGE - _PITCHES[-1]  # from 0, of an exponent before it is rounded to its pitch
 
 Exponents = NDArray[np.int64]
@@ -101,6 +103,54 @@ class Axis(NamedTuple):
             raise MessageError(f"expected exponents of scales within {RANGE}, got {ends[0]} to {ends[1]}")
         found = _exponent_code(lo, lo + span, lo + centre, spread).pop(coder, lines)
         return cls(found.astype(np.int64) * _PITCHES[pitch], _PITCHES[pitch], spread)
+
+
+class Scales(NamedTuple):
+    """The exponents of all entries of a matrix: each has the sum of its row's and its column's, or nearly.
+
+    Sums that few entries have are taken together, since a table takes as long to make as thousands of entries to read.
+    """
+
+    axes: tuple[Axis, Axis]
+    exponents: list[int]  # ascending
+    number: NDArray[np.int16]  # which of them, for every sum
+    least: int  # of the sums
+
+    @classmethod
+    def of(cls, rows: Axis, columns: Axis) -> Scales:
+        """Those of all rows and columns, as if the last row were complete."""
+        (down, heights), (across, widths) = (np.unique(axis.exponents, return_counts=True) for axis in (rows, columns))
+        if not down.size:
+            return cls((rows, columns), [], np.zeros(0, np.int16), 0)
+        sums, least = np.add.outer(down, across).ravel(), int(down[0] + across[0])
+        entries = np.bincount(sums - least, np.multiply.outer(heights, widths).ravel()).astype(np.int64).tolist()
+        exponents, number = [], np.zeros(len(entries), np.int16)
+        for index, group in enumerate(_together(entries)):
+            counts = entries[group]
+            middle = sum(at * count for at, count in zip(range(group.start, group.stop), counts, strict=True))
+            exponents.append(least + (2 * middle + sum(counts)) // (2 * sum(counts)))
+            number[group] = index
+        return cls((rows, columns), exponents, number, least)
+
+    def numbers(self, block: slice) -> NDArray[np.int16]:
+        """Which exponent each entry has in a block that begins with a row."""
+        down, across = (axis.exponents for axis in self.axes)
+        top, bottom = block.start // across.size, -(-block.stop // across.size)
+        sums = np.add.outer((down[top:bottom] - self.least).astype(np.int16), across.astype(np.int16))
+        return self.number[sums.ravel()[: block.stop - block.start]]
+
+
+def _together(entries: list[int]) -> Iterator[slice]:
+    """Runs of sums, each from one that occurs on, by how many entries have each sum."""
+    start, total = 0, 0
+    for at, count in enumerate(entries):
+        if total and count and (total >= _ENTRIES or at - start >= _SUMS):
+            yield slice(start, at)
+            total = 0
+        if count and not total:
+            start = at
+        total += count
+    yield slice(start, len(entries))
 
 
 def _exponent_code(lo: int, hi: int, centre: int, spread: int) -> Discretized:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from mdl.codes import Code
@@ -16,7 +16,7 @@ from mdl.codes.discretized import Discretized
 from mdl.codes.integers import EliasDelta, Signed
 from mdl.codes.numbers import round_real
 from mdl.codes.scaled import Scaled
-from mdl.codes.scheme import FREE, INTEGER_CODING, ByMatrix, Coding, Histogram, PriorLike, Scheme, Tensor, naming
+from mdl.codes.scheme import FREE, INTEGER_CODING, RUNS, ByMatrix, Coding, Histogram, PriorLike, Scheme, Tensor, naming
 from mdl.errors import PriorError
 from mdl.length import LN2
 from mdl.priors import Prior
@@ -48,12 +48,12 @@ def fit_scheme(
     chosen
         Symbols of tensors whose quantizer they were chosen for already.
     """
-    searches = {
-        name: searched(quantizer, tensors[name], isinstance(prior, Scaled), name)
+    open_to_search = {
+        name: quantizer
         for name, quantizer in quantizers.items()
         if name not in chosen and (isinstance(prior, ByMatrix) or isinstance(quantizer, Trellis))
     }
-    chosen = {**searches, **chosen}
+    chosen = {**searched(open_to_search, tensors, isinstance(prior, Scaled)), **chosen}
     counts = {
         name: Histogram.of_symbols(chosen[name]) if name in chosen else Histogram.of(quantizer, tensors[name], name)
         for name, quantizer in quantizers.items()
@@ -61,15 +61,39 @@ def fit_scheme(
     return fit_counts(tensors, quantizers, prior, free or {}, counts, chosen)
 
 
-def searched(quantizer: Quantizer, tensor: Tensor, by_line: bool, name: str) -> Symbols:
-    """The symbols of a tensor at the least length for its error, as far as its quantizer leaves a choice."""
-    rounding = Coding(quantizer, INTEGER_CODING.code)
-    if not isinstance(quantizer, Trellis):
-        return rounding.symbols(tensor, name)
-    with naming(name):
-        given = shrunk(tensor, quantizer.step, by_line)
-    symbols = rounding.symbols(given, name)
-    rounding.check(symbols, tensor.dtype, name)
+def searched(quantizers: Mapping[str, Quantizer], tensors: Mapping[str, Tensor], by_line: bool) -> dict[str, Symbols]:
+    """The symbols of tensors at the least length for their error, as far as their quantizers leave a choice."""
+    symbols: dict[str, Symbols] = {}
+    for grid in dict.fromkeys(quantizers.values()):
+        names = [name for name, quantizer in quantizers.items() if quantizer == grid]
+        if isinstance(grid, Trellis):
+            for some in _handfuls(names, tensors):
+                symbols |= _along(grid, {name: tensors[name] for name in some}, by_line)
+        else:
+            symbols |= {name: Coding(grid, INTEGER_CODING.code).symbols(tensors[name], name) for name in names}
+    return symbols
+
+
+def _handfuls(names: Iterable[str], tensors: Mapping[str, Tensor]) -> Iterator[list[str]]:
+    """Some names at a time: of one tensor, or of several with few weights together."""
+    some: list[str] = []
+    for name in names:
+        if some and sum(tensors[other].size for other in some) + tensors[name].size > RUNS:
+            yield some
+            some = []
+        some.append(name)
+    if some:
+        yield some
+
+
+def _along(grid: Trellis, tensors: Mapping[str, Tensor], by_line: bool) -> dict[str, Symbols]:
+    points = {}
+    for name, tensor in tensors.items():
+        with naming(name):
+            points[name] = grid.points(shrunk(tensor, grid.step, by_line)).ravel()
+    symbols = dict(zip(points, grid.closest(list(points.values())), strict=True))
+    for name, tensor in tensors.items():
+        Coding(grid, INTEGER_CODING.code).check(symbols[name], tensor.dtype, name)
     return symbols
 
 
@@ -123,14 +147,18 @@ def _fit(prior: Prior | Callable[[int, int], Code], quantizer: Quantizer, counte
         return prior(lo, hi)
     if not hasattr(prior, "log_mass"):
         raise PriorError(f"expected one prior or family of codes, got {prior!r}")
-    w, counts, width = counted.cells(quantizer)
-    fitted = prior.fit(w, counts, width)
+    return rounded_code(prior.fit(*counted.cells(quantizer)), prior, quantizer, counted)
+
+
+def rounded_code(fitted: Prior, given: Prior, quantizer: Quantizer, counted: Histogram) -> Code:
+    """The code under a prior whose parameters that were open in ``given`` are rounded to what their bits are worth."""
+    lo, hi = counted.ends
 
     def nats(candidate: Prior) -> float:
         terms = Discretized(candidate, quantizer, lo, hi).log_mass(counted.symbols)
-        return sum(bits.size for _, bits in describe(candidate)) * LN2 - float(counts @ terms)
+        return sum(bits.size for _, bits in describe(candidate)) * LN2 - float(counted.counts @ terms)
 
-    return Discretized(_first_minimum(_roundings(fitted, prior), nats), quantizer, lo, hi)
+    return Discretized(_first_minimum(_roundings(fitted, given), nats), quantizer, lo, hi)
 
 
 def _roundings(fitted: P, given: Prior) -> Iterator[P]:

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mdl.codes.alphabet import Alphabet, groups
+from mdl.codes.alphabet import groups
 from mdl.codes.coder import Coder, Symbols, as_symbols
-from mdl.codes.exponents import OCTAVE, RANGE, Axis
+from mdl.codes.exponents import OCTAVE, Axis, Scales
 from mdl.codes.numbers import round_real
+from mdl.codes.scales import KNOWN, MAX_ENTRIES, Cells, alphabets, cells_of, tables
 from mdl.errors import CodeError, MessageError, PriorError
 from mdl.masses import Array
 from mdl.priors import Gaussian, Prior
 from mdl.quantize import Quantizer
 
 MAX_REACH = 13
-MAX_ENTRIES = 1 << 18  # of the tables of one matrix, all scales together: bounds the time that a message can ask for
 _BLOCK = 1 << 20  # symbols coded at a time: bounds the memory
-_FLOOR = 64  # exponents below the prior's own scale, at least: a line of zeros
 _SPAN = 64.0  # of the unit, at most, is the root mean square of the weights: the exponents go on from there
-_EVERY = 4  # exponents at which the mean square is known, and between them interpolated
 _NARROWEST = 1e-100  # cell, and 1 over the widest: squares of weights are numbers
 _SHAPE_BITS = 4  # significant, of a fitted shape
 _SAMPLE = 1 << 12  # weights that a shape is fitted to: it is told in so few bits
 _NARROW = 0.25  # of the scale: cells across which a density hardly bends
-_CORE = 8  # cells each side of the centre whose masses a mean square takes
-_TOGETHER, _FEW = 8, 1 << 8  # scales of which masses are computed at once, if there are at most so many symbols
 
 MeanSquares = tuple[Array, Array, Array]
+Weights = tuple[Array, NDArray[np.int64], Array]  # distinct ones, how often, and the widths of their cells
 
 
 @dataclass(frozen=True)
@@ -66,13 +62,31 @@ class Scaled:
             return None
         code = ScaledMatrix(Gaussian(unit), quantizer, reach, columns)
         means = code._mean_squares(symbols)
-        prior: Any = self.prior
-        shapes = {field.name for field in fields(prior) if getattr(prior, field.name) is None} - {"scale"}
-        if shapes:
-            fitted = replace(prior, scale=None).fit(*code.standardised(symbols, means))
-            prior = _with_shapes(prior, {name: getattr(fitted, name) for name in shapes})
-        code = replace(code, prior=replace(prior, scale=prior.scale or unit))
-        return code if code.entries(symbols, means) <= MAX_ENTRIES else None
+        fitted = self.fit_shapes(code.standardised(symbols, means)) if self._shapes else self.prior
+        return self.beside(code, fitted, symbols, means)
+
+    def fit_shapes(self, weights: Weights) -> Any:
+        """The prior fitted to weights in units of their scale, as ``standardised`` gives them."""
+        return replace(cast(Any, self.prior), scale=None).fit(*weights)
+
+    def fit_whole(self, weights: Weights) -> Prior:
+        """The prior fitted to weights as they are, with one scale for all."""
+        return self.prior.fit(*weights)
+
+    def beside(
+        self, code: ScaledMatrix, fitted: Any, symbols: Symbols, means: MeanSquares | None = None
+    ) -> ScaledMatrix | None:
+        """``code`` for the same symbols with this prior, and what is open of its shapes as in ``fitted``."""
+        prior = _with_shapes(self.prior, {name: getattr(fitted, name) for name in self._shapes})
+        code = replace(code, prior=replace(prior, scale=prior.scale or cast(Any, code.prior).scale))
+        return code if code.entries(code.scales(symbols, means)) <= MAX_ENTRIES else None
+
+    @property
+    def _shapes(self) -> set[str]:
+        """Names of the parameters that are fitted beside the scale."""
+        return {field.name for field in fields(cast(Any, self.prior)) if getattr(self.prior, field.name) is None} - {
+            "scale"
+        }
 
 
 def _unit(quantizer: Quantizer, symbols: Symbols) -> float:
@@ -148,92 +162,79 @@ class ScaledMatrix:
         """The largest symbol."""
         return (1 << self.reach) - 1
 
-    def standardised(self, symbols: Symbols, means: MeanSquares | None = None) -> tuple[Array, Array, Array]:
-        """Some of the weights in units of their scale, how often, and the widths of their cells: what a fit takes."""
-        axes = self._axes(symbols, means)
+    def standardised(self, symbols: Symbols, means: MeanSquares | None = None) -> Weights:
+        """Some of the weights in units of their scale: what a fit takes."""
+        rows, columns = self._axes(symbols, means)
         some = np.arange(0, symbols.size, max(1, symbols.size // _SAMPLE))
         row, column = np.divmod(some, self.columns)
-        exponents = axes[0].exponents[row] + axes[1].exponents[column]
+        exponents = rows.exponents[row] + columns.exponents[column]
         cells, counts = np.unique((exponents << self.reach + 1) + (symbols[some] - self.lo), return_counts=True)
         scale = 2.0 ** ((cells >> self.reach + 1) / OCTAVE)
         lower, upper = self.quantizer.cell((cells & self.hi - self.lo) + self.lo)
-        w, width = 0.5 * (lower + upper) / scale, (upper - lower) / scale
-        narrow = width < _NARROW
-        if 2 * counts[narrow].sum() > some.size:  # the density itself will do, which is much faster
-            return w[narrow], counts[narrow], np.zeros(1)
-        return w, counts, width
+        return in_density(0.5 * (lower + upper) / scale, counts, (upper - lower) / scale, 1.0)
 
-    def entries(self, symbols: Symbols, means: MeanSquares | None = None) -> int:
-        """Of the tables that these symbols need."""
-        return self._entries(self._axes(symbols, means))
-
-    def _entries(self, axes: list[Axis]) -> int:
-        rows, columns = (np.unique(axis.exponents) for axis in axes)
-        return int(np.unique(np.add.outer(rows, columns)).size) << self.reach + 1
+    def entries(self, scales: Scales) -> int:
+        """Of the tables of some scales."""
+        return len(scales.exponents) << self.reach + 1
 
     def nats(self, symbols: ArrayLike) -> Array:
         """Length of each symbol, nats; that of the exponents is the first symbol's."""
         values = np.asarray(symbols)
         flat = self._checked(values)
-        nats = np.empty(flat.size)
-        axes = self._axes(flat)
-        for rows in self._blocks(flat.size):
-            for exponent, places in self._places(axes, rows):
-                nats[rows][places] = -self._tables.masses(exponent)[flat[rows][places] - self.lo]
+        nats, scales = np.empty(flat.size), self.scales(flat)
+        found = tables(self._cells, scales.exponents)
+        for block, number, places in self._places(scales, flat.size):
+            nats[block][places] = -found[number].log_mass(flat[block][places])
         nats = np.maximum(nats, 0.0)
         if nats.size:
-            nats[0] += sum(axis.nats for axis in axes)
+            nats[0] += sum(axis.nats for axis in scales.axes)
         return nats.reshape(values.shape)
 
     def total(self, symbols: ArrayLike) -> float:
         """The sum of ``nats``, from how often each symbol occurs under each scale."""
         flat = self._checked(symbols)
-        axes = self._axes(flat)
-        down, across = (axis.exponents for axis in axes)
-        sums = np.add.outer(np.unique(down), np.unique(across)).ravel()
-        scales, levels, nats = np.unique(sums), 2 << self.reach, sum(axis.nats for axis in axes)
-        place = np.zeros(scales[-1] - scales[0] + 1 if flat.size else 0, np.int32)
-        place[scales - scales[:1]] = levels * np.arange(scales.size, dtype=np.int32) - self.lo
-        counts = np.zeros(scales.size * levels, np.int64)
-        for rows in self._blocks(flat.size):
-            top, bottom = rows.start // across.size, -(-rows.stop // across.size)
-            at = place[np.add.outer(down[top:bottom] - scales[0], across)].ravel()[: rows.stop - rows.start]
-            counts += np.bincount(at + flat[rows], minlength=counts.size)
-        for exponent, occurring in zip(scales.tolist(), counts.reshape(scales.size, levels), strict=True):
-            if occurring.any():
-                used = np.flatnonzero(occurring)
-                nats += float(occurring[used] @ np.maximum(-self._tables.masses(exponent)[used], 0.0))
-        return nats
+        scales, levels = self.scales(flat), 2 << self.reach
+        counts = np.zeros(len(scales.exponents) * levels, np.int64)
+        for block in self._blocks(flat.size):
+            at = scales.numbers(block).astype(np.int32)
+            at *= levels
+            at += flat[block] - np.int32(self.lo)
+            counts += np.bincount(at, minlength=counts.size)
+        nats = sum(axis.nats for axis in scales.axes)
+        for table, occurring in zip(tables(self._cells, scales.exponents), counts.reshape(-1, levels), strict=True):
+            used = np.flatnonzero(occurring)
+            nats += float(occurring[used] @ np.maximum(-table.log_mass(used + self.lo), 0.0))
+        return float(nats)
 
     def push(self, coder: Coder, symbols: Symbols) -> None:
         """Write symbols; the exponents go on top of them, to be read first. CodeError if there are too many scales."""
         flat = self._checked(symbols)
-        axes = self._axes(flat)
-        if self._entries(axes) > MAX_ENTRIES:
+        scales = self.scales(flat)
+        if self.entries(scales) > MAX_ENTRIES:
             raise CodeError(
-                f"ScaledMatrix: expected tables of at most {MAX_ENTRIES} entries, got {self._entries(axes)}"
+                f"ScaledMatrix: expected tables of at most {MAX_ENTRIES} entries, got {self.entries(scales)}"
             )
-        for rows in reversed(self._blocks(flat.size)):
-            for exponent, places in reversed(list(self._places(axes, rows))):
-                self._tables.alphabet(exponent).push(coder, flat[rows][places])
-        for axis in reversed(axes):
+        found = alphabets(self._cells, scales.exponents)
+        for block, number, places in reversed(list(self._places(scales, flat.size))):
+            found[number].push(coder, flat[block][places])
+        for axis in reversed(scales.axes):
             axis.write(coder)
 
     def pop(self, coder: Coder, count: int) -> Symbols:
         """Read symbols."""
         symbols = np.empty(count, np.int32)
-        axes = [Axis.read(coder, lines) for lines in self._shape(count)]
-        if self._entries(axes) > MAX_ENTRIES:
-            raise MessageError(f"expected tables of at most {MAX_ENTRIES} entries, got {self._entries(axes)}")
-        for rows in self._blocks(count):
-            for exponent, places in self._places(axes, rows):
-                symbols[rows][places] = self._tables.alphabet(exponent).pop(coder, places.size)
+        scales = Scales.of(*(Axis.read(coder, lines) for lines in self._shape(count)))
+        if self.entries(scales) > MAX_ENTRIES:
+            raise MessageError(f"expected tables of at most {MAX_ENTRIES} entries, got {self.entries(scales)}")
+        found = alphabets(self._cells, scales.exponents)
+        for block, number, places in self._places(scales, count):
+            symbols[block][places] = found[number].pop(coder, places.size)
         return symbols
 
     @property
-    def _tables(self) -> _Tables:
+    def _cells(self) -> Cells:
         shared: Any = self.prior, self.quantizer, self.reach
-        return _tables(*shared)
+        return cells_of(*shared)
 
     def _checked(self, symbols: ArrayLike) -> Symbols:
         flat = as_symbols(np.asarray(symbols).ravel())
@@ -251,26 +252,27 @@ class ScaledMatrix:
         height = max(1, _BLOCK // width) * width
         return [slice(start, min(start + height, count)) for start in range(0, count, height)]
 
-    def _places(self, axes: list[Axis], rows: slice) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """Each sum of exponents that occurs in a block, ascending, with the places that have it."""
-        down, across = (axis.exponents.astype(np.int16) for axis in axes)
-        top, bottom = rows.start // across.size, -(-rows.stop // across.size)
-        sums = np.add.outer(down[top:bottom], across).ravel()[: rows.stop - rows.start]
-        least = int(sums.min())
-        sums -= np.int16(least)
-        return ((label + least, places) for label, places in groups(sums))
+    def _places(self, scales: Scales, count: int) -> Iterator[tuple[slice, int, NDArray[np.intp]]]:
+        """Block by block each scale that occurs, by its number, with the places in the block that have it."""
+        for block in self._blocks(count):
+            for number, places in groups(scales.numbers(block)):
+                yield block, number, places
 
-    def _axes(self, flat: Symbols, means: MeanSquares | None = None) -> list[Axis]:
+    def scales(self, symbols: Symbols, means: MeanSquares | None = None) -> Scales:
+        """Those that are told for these symbols."""
+        return Scales.of(*self._axes(symbols, means))
+
+    def _axes(self, flat: Symbols, means: MeanSquares | None = None) -> tuple[Axis, Axis]:
         """The exponents of rows and columns that match the mean squares, told as finely as is worth it."""
         if not flat.size:
-            return [Axis.of(np.empty(0)), Axis.of(np.empty(0))]
+            return Axis.of(np.empty(0)), Axis.of(np.empty(0))
         rows, columns, whole = map(self._exponents, means or self._mean_squares(flat))
-        return [Axis.of(rows, columns.size), Axis.of(columns - whole, rows.size)]
+        return Axis.of(rows, columns.size), Axis.of(columns - whole, rows.size)
 
     def _mean_squares(self, flat: Symbols) -> MeanSquares:
         """Of the weights of each row, of each column, and of all."""
         squares = np.zeros(self._shape(flat.size), np.float32)
-        np.take(self._tables.squares, flat - self.lo, out=squares.reshape(-1)[: flat.size])
+        np.take(self._cells.squares, flat - self.lo, out=squares.reshape(-1)[: flat.size])
         full = np.full(squares.shape[0], squares.shape[1])
         full[-1] = flat.size - (full.size - 1) * squares.shape[1]
         filled = np.where(np.arange(squares.shape[1]) < full[-1], full.size, max(full.size - 1, 1))
@@ -280,83 +282,17 @@ class ScaledMatrix:
     def _exponents(self, mean_squares: Array) -> Array:
         """The exponent, not whole yet, at which the prior's cells have this mean square."""
         with np.errstate(divide="ignore"):
-            return np.interp(np.log(mean_squares), self._tables.expected, _KNOWN)
+            return np.interp(np.log(mean_squares), self._cells.expected, KNOWN)
 
 
-_KNOWN = np.arange(-_FLOOR, RANGE - _FLOOR, _EVERY)
+def in_density(w: Array, counts: NDArray[np.int64], width: Array, scale: float | None = None) -> Weights:
+    """What a fit takes, or, much faster, those of it in narrow cells, if most are: for them the density will do.
 
-
-class _Tables:
-    """What symbols cost under every scale, made as they are asked for."""
-
-    def __init__(self, prior: Any, quantizer: Quantizer, reach: int) -> None:
-        self._prior, self._quantizer, self._ends = prior, quantizer, (-(1 << reach), (1 << reach) - 1)
-        self._masses: dict[int, Array] = {}
-        self._alphabets: dict[int, Alphabet] = {}
-
-    def masses(self, exponent: int) -> Array:
-        """Ln masses of the symbols under the scale of an exponent."""
-        if exponent not in self._masses:
-            if len(self._masses) * self.centres.size > 2 * MAX_ENTRIES:  # matrices with other scales came before
-                self._masses.clear()
-                self._alphabets.clear()
-            first = exponent - exponent % self._together
-            self._masses |= enumerate(self._of(range(first, first + self._together)), first)
-        return self._masses[exponent]
-
-    def alphabet(self, exponent: int) -> Alphabet:
-        """The same, ready to be pushed and popped."""
-        if exponent not in self._alphabets:
-            masses = self.masses(exponent)
-            usable = masses if np.isfinite(masses.max()) else np.zeros(masses.size)
-            self._alphabets[exponent] = Alphabet(usable, self._ends[0])
-        return self._alphabets[exponent]
-
-    @functools.cached_property
-    def centres(self) -> Array:
-        """The middle of every symbol's cell."""
-        lower, upper = self._quantizer.cell(np.arange(self._ends[0], self._ends[1] + 1))
-        return 0.5 * (lower + upper)
-
-    @functools.cached_property
-    def squares(self) -> NDArray[np.float32]:
-        """The square of the middle of every symbol's cell."""
-        return np.square(self.centres).astype(np.float32)
-
-    @functools.cached_property
-    def expected(self) -> Array:
-        """Ln of the mean square of a symbol's weight under some exponents."""
-        lower, upper = self._quantizer.cell(np.arange(self._ends[0], self._ends[1] + 1))
-        mass = _about(self._prior, lower, upper, np.exp2(_KNOWN / OCTAVE))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.log(mass @ np.square(self.centres) / mass.sum(axis=1))
-        return np.maximum.accumulate(np.nan_to_num(found, nan=-np.inf, posinf=np.inf, neginf=-np.inf))
-
-    @property
-    def _together(self) -> int:
-        """Exponents of which the masses are computed at once: never other ones, lest last digits differ."""
-        return _TOGETHER if self.centres.size <= _FEW else 1
-
-    def _of(self, exponents: range) -> Array:
-        """Ln masses, (exponents, symbols)."""
-        scales = np.array([self._prior.scale * 2.0 ** (exponent / OCTAVE) for exponent in exponents])[:, None]
-        lower, upper = self._quantizer.cell(np.arange(self._ends[0], self._ends[1] + 1))
-        unit = replace(self._prior, scale=1.0, loc=0.0)
-        return np.asarray(unit.log_mass((lower - self._prior.loc) / scales, (upper - self._prior.loc) / scales))
-
-
-def _about(prior: Any, lower: Array, upper: Array, factors: Array) -> Array:
-    """About the masses of cells, (factors, cells), under a prior with its scale times each of some factors.
-
-    Those of the cells about the centre, and elsewhere the density at the middle times the width.
+    ``scale`` is by default the root mean square.
     """
-    unit, scales = replace(prior, scale=1.0, loc=0.0), prior.scale * factors[:, None]
-    low, high = (lower - prior.loc) / scales, (upper - prior.loc) / scales
-    near = np.abs(lower + upper - 2.0 * prior.loc) < 2 * _CORE * (upper - lower)
-    mass = np.exp(unit.logpdf(0.5 * (low + high))) * (high - low)
-    mass[:, near] = np.exp(unit.log_mass(low[:, near], high[:, near]))
-    return np.asarray(mass)
-
-
-# Matrices of one model share them.
-_tables = functools.lru_cache(maxsize=4)(_Tables)
+    if scale is None:
+        scale = math.sqrt(float(counts @ np.square(w)) / max(float(counts.sum()), 1.0))
+    narrow = width < _NARROW * scale
+    if 2 * counts[narrow].sum() > counts.sum():
+        return w[narrow], counts[narrow], np.zeros(1)
+    return w, counts, width

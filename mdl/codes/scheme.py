@@ -39,7 +39,7 @@ Tensor = NDArray[Any]
 
 _IN_ORDER = Dirichlet | TwoLevel | ScaledMatrix | ContextualMatrix  # codes for which it is not enough to count symbols
 _CHUNK = 1 << 16  # weights, whole runs of a trellis, at a time: an allocator maps larger temporaries anew each time
-_RUNS = 1 << 20  # the same where a trellis searches runs side by side: the more, the faster
+RUNS = 1 << 20  # the same where a trellis searches runs side by side: the more, the faster
 _DENSE = 1 << 20  # widest range of symbols counted by bincount
 FREE, BUFFERS, WEIGHTS = "intercepts", "buffers", "weights"
 
@@ -201,7 +201,7 @@ def restored(weights: Array, dtype: np.dtype[Any], name: str) -> Tensor:
 
 
 def _chunks(size: int, quantizer: Quantizer | None) -> Iterator[slice]:
-    return _slices(size, _RUNS if isinstance(quantizer, Trellis) else _CHUNK)
+    return _slices(size, RUNS if isinstance(quantizer, Trellis) else _CHUNK)
 
 
 def _slices(size: int, rows: int) -> Iterator[slice]:
@@ -247,6 +247,11 @@ class Histogram:
     def ends(self) -> tuple[int, int]:
         """Smallest and largest symbol; (0, 0) if there is none."""
         return (int(self.symbols[0]), int(self.symbols[-1])) if self.symbols.size else (0, 0)
+
+    @functools.cached_property
+    def entropy(self) -> float:
+        """Nats of all symbols if each occurs with its own frequency: nothing that gives it one mass takes less."""
+        return float(self.counts @ np.log(self.counts.sum() / self.counts))
 
     def cells(self, quantizer: Quantizer) -> tuple[Array, NDArray[np.int64], Array]:
         """What a prior is fitted to: centre, count and width of every cell (an endless one cut at its weight)."""

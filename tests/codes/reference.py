@@ -7,6 +7,7 @@ Nothing of the library is imported: what both read alike, the document says.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import math
 import struct
@@ -189,34 +190,61 @@ def letters(reader: Reader, table: list[int], count: int) -> list[int]:
     return spelt + (reader.symbols(table, rest) if rest else [])
 
 
-def alphabet(reader: Reader, log_masses: list[float], count: int) -> list[int]:
-    """Symbols of one distribution: a bucket of neighbours, then the symbol inside."""
+def inside(reader: Reader, log_masses: list[float], count: int) -> list[int]:
+    table = frequencies(log_masses if max(log_masses) > -math.inf else [0.0] * len(log_masses))
+    return reader.symbols(table, count)
+
+
+def alphabet(reader: Reader, log_masses: list[float], count: int, tail: int = 0) -> list[int]:
+    """Symbols of one distribution: a bucket of neighbours, then the symbol inside.
+
+    With a tail of so many symbols either side, each is one level of a short run, and one bucket.
+    """
     if max(log_masses) == -math.inf:
         log_masses = [0.0] * len(log_masses)
-    starts, table = [0], frequencies(log_masses)
+    last = len(log_masses) - tail
+    levels = log_masses
+    if tail:
+        levels = [log_sum(log_masses[:tail]), *log_masses[tail:last], log_sum(log_masses[last:])]
+    first = [0, *range(tail, last + 1)] if tail else list(range(len(levels)))  # symbol of each level
+    found: list[int] = []
+    while len(found) < count:
+        size = min(1 << 18, count - len(found))
+        most = 1 << 10 if max(frequencies(levels)) <= 3 << 22 else 1 << 6
+        if size < 1 << 12 and len(levels) <= most:
+            places = reader.symbols(frequencies(levels), size)
+            starts, stops = first, [*first[1:], len(log_masses)]
+        else:
+            starts = buckets(levels, first, tail)
+            stops = [*starts[1:], len(log_masses)]
+            sums = [log_sum(log_masses[a:b]) for a, b in zip(starts, stops, strict=True)]
+            places = buckets_of_run(reader, frequencies(sums), size)
+        symbols = [starts[place] for place in places]
+        for place in sorted(set(places)):
+            if stops[place] - starts[place] > 1:
+                positions = [i for i in range(size) if places[i] == place]
+                told = inside(reader, log_masses[starts[place] : stops[place]], len(positions))
+                for i, symbol in zip(positions, told, strict=True):
+                    symbols[i] += symbol
+        found += symbols
+    return found
+
+
+def log_sum(log_masses: list[float]) -> float:
+    top = max(log_masses)
+    return top + math.log(math.fsum(math.exp(m - top) for m in log_masses)) if top > -math.inf else top
+
+
+def buckets(levels: list[float], first: list[int], tail: int) -> list[int]:
+    """The first symbol of each bucket."""
+    starts, table = [0], frequencies(levels)
     unit = max(12, max(table).bit_length() - 5)
     ends = list(itertools.accumulate(table))
     for k in range(1, len(table)):
         heavy = table[k] >> unit or table[k - 1] >> unit
-        if heavy or ends[k] >> unit + 2 != ends[k - 1] >> unit + 2:
-            starts.append(k)
-    stops = [*starts[1:], len(table)]
-    top = max(log_masses)
-    masses = [math.fsum(math.exp(m - top) for m in log_masses[a:b]) for a, b in zip(starts, stops, strict=True)]
-    table = frequencies([math.log(m) if m else -math.inf for m in masses])
-    found: list[int] = []
-    while len(found) < count:
-        buckets = buckets_of_run(reader, table, min(1 << 18, count - len(found)))
-        symbols = [starts[bucket] for bucket in buckets]
-        for bucket in sorted(set(buckets)):
-            inside = log_masses[starts[bucket] : stops[bucket]]
-            if len(inside) > 1:
-                positions = [i for i in range(len(buckets)) if buckets[i] == bucket]
-                within = frequencies(inside if max(inside) > -math.inf else [0.0] * len(inside))
-                for i, place in zip(positions, reader.symbols(within, len(positions)), strict=True):
-                    symbols[i] += place
-        found += symbols
-    return found
+        if heavy or ends[k] >> unit + 2 != ends[k - 1] >> unit + 2 or (tail and k in (1, len(table) - 1)):
+            starts.append(first[k])
+    return starts
 
 
 def gaussian_mass(a: float, b: float) -> float:
@@ -272,21 +300,40 @@ def exponents(reader: Reader, lines: int) -> list[int]:
     return [2**pitch * multiple for multiple in discretized(log_mass, lo, lo + span)(reader, lines)]
 
 
+def groups_of_sums(rows: list[int], columns: list[int]) -> dict[int, int]:
+    """The exponent of every sum of a row's and a column's."""
+    pairs = collections.Counter(row + column for row in rows for column in columns)
+    groups: list[list[int]] = []
+    for total in sorted(pairs):
+        if not groups or sum(pairs[t] for t in groups[-1]) >= 1 << 9 or total - groups[-1][0] >= 4:
+            groups.append([])
+        groups[-1].append(total)
+    found = {}
+    for group in groups:
+        weight = sum(pairs[t] for t in group)
+        mean = (2 * sum(t * pairs[t] for t in group) + weight) // (2 * weight)
+        found |= dict.fromkeys(group, mean)
+    return found
+
+
 def scaled_matrix(mass: Any, loc: float, scale: float, grid: Grid, reach: int, columns: int) -> Read:
     def read(reader: Reader, count: int) -> list[int]:
         rows = exponents(reader, -(-count // columns))
         across = exponents(reader, min(count, columns))
-        symbols = [0] * count
+        symbols, group = [0] * count, groups_of_sums(rows, across)
         block = max(1, (1 << 20) // len(across)) * len(across)
         for start in range(0, count, block):
             at: dict[int, list[int]] = {}
             for i in range(start, min(start + block, count)):
-                at.setdefault(rows[i // columns] + across[i % columns], []).append(i)
+                at.setdefault(group[rows[i // columns] + across[i % columns]], []).append(i)
             for exponent, places in sorted(at.items()):
-                log_mass = masses(mass, loc, scale * 2.0 ** (exponent / 8), grid)
-                code = discretized(log_mass, -(1 << reach), (1 << reach) - 1)
-                for i, symbol in zip(places, code(reader, len(places)), strict=True):
-                    symbols[i] = symbol
+                wide = scale * 2.0 ** (exponent / 8)
+                log_mass, half, near = masses(mass, loc, wide, grid), 1 << reach, 1
+                while grid.edges(near, near)[0] < 16.0 * wide:
+                    near *= 2
+                told = alphabet(reader, [log_mass(s, s) for s in range(-half, half)], len(places), max(half - near, 0))
+                for i, symbol in zip(places, told, strict=True):
+                    symbols[i] = symbol - half
         return symbols
 
     return read

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdl.codes.alphabet import _LETTERS, _WORDS, RUN, Alphabet, _own_letters, groups
+from mdl.codes.alphabet import _LETTERS, _WORDS, RUN, Alphabet, Tails, _own_letters, groups
 from mdl.codes.coder import MAX_LEVELS, PRECISION, TOTAL, Coder, as_symbols, decode, encode, frequencies
 from mdl.codes.integers import EliasGamma
 from mdl.errors import CodeError, MessageError
@@ -343,6 +343,44 @@ def test_alphabet_reads_symbols_as_what_they_stand_for(levels: int, count: int, 
     read = np.empty(count, dtype)
     Alphabet(logs, lo=-5).pop_into(Coder.from_bytes(data), read, values)
     assert read.tobytes() == values[symbols].tobytes()
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.3, 30.0, 3000.0])
+@pytest.mark.parametrize("size", [1, 40, 5000])
+@pytest.mark.parametrize("count", [0, 300, 4095, 4096, RUN + 4099])
+def test_tails_change_no_length(scale: float, size: int, count: int) -> None:
+    """Met often and never, in runs that are short, long and several; as long as without tails."""
+    half, rng = size + 100, np.random.default_rng(4)
+    logs = -np.abs(np.arange(-half, half) / scale)
+    logs -= np.logaddexp.reduce(logs)
+    tails = Tails(size, (np.logaddexp.reduce(logs[:size]), np.logaddexp.reduce(logs[-size:])),
+                  lambda above: logs[-size:] if above else logs[:size])  # fmt: skip
+    alphabet = Alphabet(logs[size:-size], -100, tails)
+    symbols = rng.choice(np.arange(-half, half), count, p=np.exp(logs)).astype(np.int32)
+    symbols[::1999] = rng.integers(-half, half, symbols[::1999].size)
+    coder = Coder()
+    alphabet.push(coder, symbols)
+    data = coder.to_bytes()
+    assert (alphabet.pop(Coder.from_bytes(data), count) == symbols).all()
+    assert 8 * len(data) <= -logs[symbols + half].sum() / math.log(2.0) * 1.0002 + 64.0
+
+
+def test_many_alphabets_at_once_are_those_made_one_by_one() -> None:
+    rng = np.random.default_rng(5)
+    masses = [rng.normal(0.0, spread, levels) for spread, levels in ((0.0, 1), (3.0, 7), (9.0, 3000), (1.0, 2))]
+    masses.append(np.full(4, -np.inf))
+    tails = [None, Tails(3, (-1.0, -np.inf), lambda above: np.zeros(3)), None, None, None]
+    for many, mass, lo, ends in zip(Alphabet.several(masses, range(5), tails), masses, range(5), tails, strict=True):
+        one = Alphabet(mass, lo, ends)
+        for symbols in (np.arange(lo, lo + mass.size, dtype=np.int32), np.full(5000, lo, np.int32)):
+            written = [Coder(), Coder()]
+            many.push(written[0], symbols)
+            one.push(written[1], symbols)
+            assert written[0].to_bytes() == written[1].to_bytes()
+    with pytest.raises(CodeError, match="with a NaN or an infinite mass"):
+        Alphabet.several([np.array([0.0, np.nan]), np.zeros(2)], [0, 0], [None, None])
+    with pytest.raises(CodeError, match="an alphabet of 65537 levels: expected 1 to 65536"):
+        Alphabet(np.zeros(MAX_LEVELS + 1))
 
 
 def test_at_most_a_thirty_second_is_told_apart() -> None:

@@ -225,6 +225,20 @@ def test_a_reader_written_from_the_document_reads_scales(prior: Any, step: Any) 
     np.testing.assert_array_equal(np.array(tensors["w"].values), mdl.decode(data)["w"].ravel())
 
 
+@pytest.mark.parametrize("shape", [(60, 40), (3, 5000)], ids=str)
+@pytest.mark.parametrize("spread", [0.02, 1.0], ids="{:g} of the usual scale".format)
+def test_a_reader_written_from_the_document_reads_far_weights(shape: tuple[int, int], spread: float) -> None:
+    """Tails of short and of long runs, among few levels and among many, and one level that has most of the mass."""
+    w = RNG.laplace(0.0, spread, shape) * np.geomspace(0.1, 3.0, shape[0])[:, None]
+    w.ravel()[::53] = RNG.normal(0.0, 60.0, w.ravel()[::53].size)
+    codes = [ScaledMatrix(priors.Laplace(scale), mdl.UniformGrid(0.25), 10, shape[1]) for scale in (0.05, 0.5)]
+    for code in codes:
+        data, _ = write({"w": w}, Scheme({"w": Coding(mdl.UniformGrid(0.25), code)}))
+        tensors, _ = reference.decode(data)
+        np.testing.assert_array_equal(np.array(tensors["w"].values), np.rint(w.ravel() * 4.0) / 4.0)
+        np.testing.assert_array_equal(mdl.decode(data)["w"].ravel(), np.rint(w.ravel() * 4.0) / 4.0)
+
+
 def test_golden_bytes_of_a_trellis_with_scales() -> None:
     w = np.outer([1.0, 0.1, 4.0], np.linspace(-1.0, 1.0, 9)).astype(np.float32)
     golden = bytes.fromhex(GOLDEN_TRELLIS)
@@ -240,15 +254,15 @@ def test_golden_bytes_of_a_trellis_with_scales() -> None:
 
 
 GOLDEN_TRELLIS = """
-93 4d 44 4c 01 95 31 46 02 1a 22 3b 8a b0 88 0d 90 8a 9b 4a
-e2 8b 75 c2 52 99 48 cd 91 96 44 12 39 f2 43 80 59 c0 dc f9
-eb bf d9 41 5b 2c d5 b3 b6 6d ed ad 31 4c a5 20 df c2 1f
+93 4d 44 4c 01 ed 18 62 1c 1a 22 3b 8a b0 8b 2c ad 49 bf 4a
+e2 8b 75 c2 52 99 48 cd 91 96 44 12 39 f2 43 80 0f 04 df 1c
+73 dd e2 2a 4e 69 d3 9c 0b c9 ec 04 de 4a a2 c4 a7 88 23
 """
 #: The same weights, by a writer that chose another exponent.
 OTHER_SCALES = """
-93 4d 44 4c 01 c3 25 e6 3b 1a 22 3b 8a b0 8b 51 a8 1c 63 4a
-e2 8b 75 c2 52 99 48 cd 91 96 44 0c 39 92 43 78 59 c0 dc f9
-eb bf d9 41 09 83 cf fd 46 84 ed 7a 04 f1 a2 53 a6 70 12
+93 4d 44 4c 01 4e c3 93 48 1a 22 3b 8a b0 8a bd d9 fb 1b 4a
+e2 8b 75 c2 52 99 40 cc 91 96 04 12 39 f2 43 80 0f 04 df 1c
+73 dd e2 2a 34 a4 d1 31 b4 10 ee e6 b7 e1 a4 2a c1 c7 1d
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -12,10 +13,11 @@ import mdl
 from mdl.codes import coder
 from mdl.codes.coder import Coder
 from mdl.codes.discretized import Discretized
-from mdl.codes.exponents import OCTAVE
+from mdl.codes.exponents import OCTAVE, Axis, Scales, _together
 from mdl.codes.fitted import fit_scheme
 from mdl.codes.numbers import integer_bits, natural_bits
-from mdl.codes.scaled import _KNOWN, MAX_ENTRIES, MAX_REACH, Scaled, ScaledMatrix, _Tables
+from mdl.codes.scaled import MAX_REACH, Scaled, ScaledMatrix
+from mdl.codes.scales import KNOWN, MAX_ENTRIES, Cells, tables
 from mdl.codes.scheme import Coding
 from mdl.errors import CodeError, MessageError
 from mdl.lengths.checkpoint import report
@@ -43,12 +45,12 @@ def test_a_total_is_the_sum_of_all_lengths(monkeypatch, size: int) -> None:
 )
 def test_mean_squares_are_about_those_of_the_masses(prior: Any, grid: Any) -> None:
     """To a quarter of a pitch: exponents are told an eighth of an octave apart at the finest."""
-    tables = _Tables(prior, grid, 7)
-    every = [np.exp(tables.masses(exponent)) for exponent in _KNOWN.tolist()]
+    cells = Cells(prior, grid, 7)
+    every = [np.exp(table.log_mass(np.arange(-128, 128))) for table in tables(cells, KNOWN.tolist())]
     with np.errstate(divide="ignore"):
-        exact = np.log([mass @ np.square(tables.centres) / mass.sum() for mass in every])
+        exact = np.log([mass @ np.square(cells.centres) / mass.sum() for mass in every])
     usual = exact > math.log(1e-3 * grid.step**2)  # below, all symbols of a line are zero
-    np.testing.assert_allclose(tables.expected[usual], exact[usual], atol=0.25 * 2.0 * LN2 / OCTAVE)
+    np.testing.assert_allclose(cells.expected[usual], exact[usual], atol=0.25 * 2.0 * LN2 / OCTAVE)
 
 
 def product(rows: int, columns: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -92,11 +94,63 @@ def test_scales_are_those_of_the_rows_and_columns() -> None:
     assert np.abs(np.log2(told / scale)).mean() < 0.09  # of an octave: a pitch of an eighth or a quarter, and estimates
 
 
-def test_masses_are_computed_with_the_same_others_whichever_is_asked_for() -> None:
-    for asked, together in ((5, range(8)), (0, range(8)), (-3, range(-8, 0)), (8, range(8, 16))):
-        tables = _Tables(StudentT(1.0, df=3.0), GRID, 5)
-        tables.masses(asked)
-        assert list(tables._masses) == list(together)
+@pytest.mark.parametrize("prior", [Gaussian(2.0), StudentT(0.5, df=1.2), GeneralizedGaussian(1.0, shape=0.4)], ids=str)
+@pytest.mark.parametrize("grid", [UniformGrid(0.25), Trellis(0.25, 8), DeadZone(0.25, 0.3)], ids=str)
+def test_tables_have_the_masses_of_all_symbols(prior: Any, grid: Any) -> None:
+    """Near and far, whichever scales they are made together with; and what lies far out is a level each."""
+    symbols, half = np.arange(-1024, 1024), 1024
+    cells, asked = Cells(prior, grid, 10), [-31, -8, 0, 3, 40]
+    lower, upper = grid.cell(symbols)
+    nears = set()
+    for exponent, table in zip(asked, tables(cells, asked), strict=True):
+        scaled = dataclasses.replace(prior, scale=prior.scale * 2.0 ** (exponent / OCTAVE))
+        exact = scaled.log_mass(lower, upper)
+        np.testing.assert_allclose(table.log_mass(symbols), exact, rtol=1e-11)
+        (alone,) = tables(cells, [exponent])
+        np.testing.assert_allclose(alone.near, table.near, rtol=1e-14)
+        n = table.near.size // 2
+        nears.add(n)
+        assert n == half or (n + 0.5) * grid.step >= 16.0 * scaled.scale
+        if n < half:
+            assert table.tails is not None
+            assert table.tails.size == half - n
+            whole = [np.logaddexp.reduce(exact[: half - n]), np.logaddexp.reduce(exact[half + n :])]
+            np.testing.assert_allclose(table.far, whole, rtol=1e-9)
+            np.testing.assert_allclose(table.tails.inside(0), exact[: half - n], rtol=1e-11)
+            np.testing.assert_allclose(table.tails.inside(1), exact[half + n :], rtol=1e-11)
+    assert len(nears) > 1
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        ([5000], [(0, 1)]),
+        ([5000, 5000, 1], [(0, 1), (1, 2), (2, 3)]),
+        ([1, 1, 1, 1, 1, 1], [(0, 4), (4, 6)]),
+        ([1, 0, 0, 0, 0, 1, 0, 1], [(0, 5), (5, 8)]),
+        ([511, 1, 1], [(0, 2), (2, 3)]),
+        ([1, 0, 511, 1], [(0, 3), (3, 4)]),
+    ],
+)
+def test_sums_that_few_entries_have_are_taken_together(entries: list[int], found: list[tuple[int, int]]) -> None:
+    assert [(group.start, group.stop) for group in _together(entries)] == found
+
+
+def test_every_entry_has_an_exponent_near_its_own() -> None:
+    rng = np.random.default_rng(12)
+    rows, columns = (Axis(rng.integers(-20, 20, n) * 2, 2, 3) for n in (50, 400))
+    scales = Scales.of(rows, columns)
+    own = np.add.outer(rows.exponents, columns.exponents)
+    found = np.array(scales.exponents)[scales.numbers(slice(0, own.size))].reshape(own.shape)
+    assert scales.exponents == sorted(set(scales.exponents))
+    assert np.abs(found - own).max() <= 3
+    counts = dict(zip(*np.unique(own, return_counts=True), strict=True))
+    for exponent in scales.exponents:
+        sums = own[found == exponent]
+        assert exponent == math.floor(sums.mean() + 0.5)
+        assert len(set(sums.tolist())) == 1 or counts[sums.min()] < 512
+    half = scales.numbers(slice(7 * 400, 9 * 400 + 13))
+    np.testing.assert_array_equal(half, scales.numbers(slice(0, own.size))[7 * 400 : 9 * 400 + 13])
 
 
 def test_blocks_are_those_of_the_document() -> None:
@@ -219,8 +273,8 @@ def test_more_tables_than_a_reader_makes_are_not_written() -> None:
     w = np.random.default_rng(7).normal(size=(300, 300)) * np.geomspace(1e-3, 1.0, 300)[:, None]
     symbols = UniformGrid(2.0**-11).quantize(w).ravel()
     code = ScaledMatrix(Gaussian(2.0**-7), UniformGrid(2.0**-11), MAX_REACH, 300)
-    assert code.entries(symbols) > MAX_ENTRIES
-    with pytest.raises(CodeError, match=r"expected tables of at most 262144 entries, got \d+"):
+    assert code.entries(code.scales(symbols)) > MAX_ENTRIES
+    with pytest.raises(CodeError, match=r"expected tables of at most 524288 entries, got \d+"):
         coder.encode(code, symbols)
     assert Scaled().fit(UniformGrid(2.0**-11), symbols, 300) is None
 

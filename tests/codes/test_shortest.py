@@ -9,7 +9,7 @@ import pytest
 
 import mdl
 from mdl.codes.fitted import fit_scheme
-from mdl.codes.shortest import Shortest, _alternatives, _nats
+from mdl.codes.shortest import Shortest, _nats, _others
 from mdl.errors import CodeError, PriorError
 from mdl.lengths.checkpoint import report
 from mdl.likelihoods import Bernoulli
@@ -81,7 +81,7 @@ def test_the_grid_is_that_of_the_least_length_and_error(spread: float, large: fl
 
     found = {
         grid: fit_scheme({"w": w}, {"w": grid}, mdl.Gaussian()).codings["w"]
-        for grid in _alternatives(Trellis(step, 8), w)
+        for grid in (Trellis(step, 8), *_others(Trellis(step, 8), w))
     }
     (chosen,) = codings({"w": w}, Trellis(step, 8), Shortest((mdl.Gaussian(),))).values()
     assert chosen.quantizer == min(found, key=lambda grid: cost(found[grid]))
