@@ -1,7 +1,7 @@
 """One distribution over a finite alphabet, pushed and popped without losing rate on rare symbols.
 
-The coder's tables have 24 bits, and every level takes at least one of their 2^24 counts. An alphabet with many light
-symbols is therefore coded in two steps: a bucket of neighbouring symbols, then the symbol within its bucket. One step
+The coder's tables have 24 bits, and every level takes at least one of their 2^24 counts. A long run of symbols of which
+many are light is therefore coded in two steps: a bucket of neighbouring symbols, then the symbol within it. One step
 of the coder takes hardly longer for a thousand levels than for ten: in a long run of few buckets several make a word.
 """
 
@@ -42,8 +42,8 @@ class Tails(NamedTuple):
 class Alphabet:
     """Symbols lo..lo+K-1 with the given ln masses (K,), and perhaps tails, renormalised; K <= 2^16.
 
-    What is coded is *levels*: the symbols, and between them the tails. A short run of few levels is coded one by one,
-    any other in buckets.
+    What is coded is *levels*: the symbols, and each tail as one. A short run of few levels is coded one by one, any
+    other in buckets.
     """
 
     def __init__(

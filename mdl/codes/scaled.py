@@ -27,7 +27,7 @@ _SPAN = 64.0  # of the unit, at most, is the root mean square of the weights: th
 _NARROWEST = 1e-100  # cell, and 1 over the widest: squares of weights are numbers
 _SHAPE_BITS = 4  # significant, of a fitted shape
 _SAMPLE = 1 << 12  # weights that a shape is fitted to: it is told in so few bits
-_NARROW = 0.25  # of the scale: cells across which a density hardly bends
+_NARROW, _CENTRE = 0.25, 0.2  # of the scale: cells across which a density hardly bends; of the weights, about zero
 
 MeanSquares = tuple[Array, Array, Array]
 Weights = tuple[Array, NDArray[np.int64], Array]  # distinct ones, how often, and the widths of their cells
@@ -288,11 +288,13 @@ class ScaledMatrix:
 def in_density(w: Array, counts: NDArray[np.int64], width: Array, scale: float | None = None) -> Weights:
     """What a fit takes, or, much faster, those of it in narrow cells, if most are: for them the density will do.
 
-    ``scale`` is by default the root mean square.
+    Not where the cell about zero holds many weights, for which a density may be endlessly large. ``scale`` is by
+    default the root mean square.
     """
+    total = float(counts.sum())
     if scale is None:
-        scale = math.sqrt(float(counts @ np.square(w)) / max(float(counts.sum()), 1.0))
+        scale = math.sqrt(float(counts @ np.square(w)) / max(total, 1.0))
     narrow = width < _NARROW * scale
-    if 2 * counts[narrow].sum() > counts.sum():
+    if counts[narrow].sum() > 0.5 * total and counts[np.abs(w) < width].sum() < _CENTRE * total:
         return w[narrow], counts[narrow], np.zeros(1)
     return w, counts, width

@@ -25,9 +25,9 @@ from mdl.quantize import DeadZone, Quantizer, UniformGrid
 from mdl.trellis import SQUARED_ERROR, Trellis
 
 _ROUNDINGS = (0.4, 0.3)  # of dead zones that are tried where most weights are near zero
+_SAMPLE = 1 << 16  # weights by which that is told
 _SHAPE_NATS = 4.0  # that a shape has to be worth
 _HEAVY = StudentT  # families that have no lighter tails than a Gaussian to offer
-_SAMPLE = 1 << 16  # weights by which that is told
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Shortest:
     Where a trellis is given and most of a tensor's weights are near zero, which a trellis has no point for, a uniform
     grid and dead zones of about the same error are tried too, under the first of the priors. What counts is the
     length, and the error at the price that bits have elsewhere: at the least length for an error D a weight, one nat
-    less is 2 D more.
+    less is 2 D more. Of several ``Scaled`` families the first is tried; of the others, with one scale and, where that
+    helps the first, with scales of lines, whichever makes some of the weights shortest.
 
     Raises
     ------
