@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mdl
-from mdl.codes.fitted import fit_scheme
+from mdl.codes.fitted import fit_scheme, searched
 from mdl.codes.scheme import Coding
 from mdl.errors import QuantizationError, WeightsError
 from mdl.trellis import CODES, SQUARED_ERROR, Trellis, shrunk
 from tests.laws import SEARCH
 
 STATES = sorted(CODES)
+closest = Trellis.closest
 
 
 def points(symbols: tuple[int, ...], states: int) -> list[float]:
@@ -95,6 +96,34 @@ def test_batches_are_searched_as_one(monkeypatch) -> None:
     whole = grid.quantize(w)
     monkeypatch.setattr("mdl.trellis._BATCH", 1)
     np.testing.assert_array_equal(grid.quantize(w), whole)
+
+
+@pytest.mark.parametrize("batch", [1 << 25, 1, 3 * 512 * 24])
+def test_tensors_searched_side_by_side_take_their_own_paths(monkeypatch, batch: int) -> None:
+    rng, grid = np.random.default_rng(13), Trellis(0.3, 8)
+    each = [rng.normal(0.0, 2.0, size) for size in (0, 3, 700, 512, 1, 0, 3000, 511, 513)]
+    alone = [grid.quantize(w) for w in each]
+    monkeypatch.setattr("mdl.trellis._BATCH", batch)
+    for found, expected in zip(grid.closest([grid.points(w) for w in each]), alone, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert grid.closest([]) == []
+
+
+def test_a_model_s_tensors_are_searched_together_and_named_in_errors(monkeypatch) -> None:
+    rng = np.random.default_rng(14)
+    tensors = {str(k): rng.normal(size=(k, 40)) for k in range(1, 9)}
+    grids = dict.fromkeys(tensors, Trellis(0.2))
+    whole = searched(grids, tensors, True)
+    searches = []
+    monkeypatch.setattr("mdl.codes.fitted.RUNS", 400)
+    monkeypatch.setattr(Trellis, "closest", lambda grid, points: searches.append(len(points)) or closest(grid, points))
+    few = searched(grids, tensors, True)
+    assert searches == [4, 1, 1, 1, 1]
+    assert list(few) == list(whole) == list(tensors)
+    for name, symbols in few.items():
+        np.testing.assert_array_equal(symbols, whole[name])
+    with pytest.raises(QuantizationError, match="tensor '3': expected finite weights"):
+        searched(grids, {**tensors, "3": np.full((3, 40), np.inf)}, True)
 
 
 def test_large_weights_are_as_close_as_small_ones() -> None:
