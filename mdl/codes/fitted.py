@@ -64,8 +64,10 @@ def fit_scheme(
 def searched(quantizers: Mapping[str, Quantizer], tensors: Mapping[str, Tensor], by_line: bool) -> dict[str, Symbols]:
     """The symbols of tensors at the least length for their error, as far as their quantizers leave a choice."""
     symbols: dict[str, Symbols] = {}
-    for grid in dict.fromkeys(quantizers.values()):
-        names = [name for name, quantizer in quantizers.items() if quantizer == grid]
+    alike: dict[Quantizer, list[str]] = {}
+    for name, quantizer in quantizers.items():
+        alike.setdefault(quantizer, []).append(name)
+    for grid, names in alike.items():
         if isinstance(grid, Trellis):
             for some in _handfuls(names, tensors):
                 symbols |= _along(grid, {name: tensors[name] for name in some}, by_line)
@@ -77,11 +79,13 @@ def searched(quantizers: Mapping[str, Quantizer], tensors: Mapping[str, Tensor],
 def _handfuls(names: Iterable[str], tensors: Mapping[str, Tensor]) -> Iterator[list[str]]:
     """Some names at a time: of one tensor, or of several with few weights together."""
     some: list[str] = []
+    weights = 0
     for name in names:
-        if some and sum(tensors[other].size for other in some) + tensors[name].size > RUNS:
+        if some and weights + tensors[name].size > RUNS:
             yield some
-            some = []
+            some, weights = [], 0
         some.append(name)
+        weights += tensors[name].size
     if some:
         yield some
 
