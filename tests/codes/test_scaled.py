@@ -16,7 +16,7 @@ from mdl.codes.discretized import Discretized
 from mdl.codes.exponents import OCTAVE, Axis, Scales, _together
 from mdl.codes.fitted import fit_scheme
 from mdl.codes.numbers import integer_bits, natural_bits
-from mdl.codes.scaled import MAX_REACH, Scaled, ScaledMatrix
+from mdl.codes.scaled import MAX_REACH, Scaled, ScaledMatrix, in_density
 from mdl.codes.scales import KNOWN, MAX_ENTRIES, Cells, tables
 from mdl.codes.scheme import Coding
 from mdl.errors import CodeError, MessageError
@@ -229,6 +229,24 @@ def test_what_a_shape_is_fitted_to_is_every_weight_in_units_of_its_scale(step) -
     values, counts, widths = code.standardised(symbols)
     assert widths.any() == (step == 0.5)
     np.testing.assert_allclose(np.sort(np.repeat(values, counts)), np.sort(each), rtol=1e-12)
+
+
+def test_a_density_stands_for_narrow_cells_but_not_for_many_zeros() -> None:
+    """Of zeros a density may be endlessly large: a fit to it would be a spike."""
+    rng = np.random.default_rng(13)
+    w = np.rint(64.0 * rng.normal(size=4000))
+    values, counts = np.unique(w, return_counts=True)
+    width = np.ones(values.size)
+    assert not in_density(values, counts, width)[2].any()
+    np.testing.assert_array_equal(in_density(values, counts, 64.0 * width)[2], 64.0 * width)
+    sparse, counts = np.unique(np.where(rng.random(4000) < 0.4, 0.0, w), return_counts=True)
+    np.testing.assert_array_equal(in_density(sparse, counts, width[: sparse.size])[2], width[: sparse.size])
+    symbols = np.where(rng.random(4000) < 0.4, 0.0, w).astype(np.int32)
+    code = Scaled(StudentT()).fit(UniformGrid(1.0), symbols, 80)
+    lengths = [one.total(symbols) for one in (code, *(
+        dataclasses.replace(code, prior=dataclasses.replace(code.prior, df=df)) for df in (0.5, 1.0, 2.0, 4.0)
+    ))]  # fmt: skip
+    assert lengths[0] <= 1.01 * min(lengths)
 
 
 def test_priors_without_a_scale_and_unbounded_cells_keep_one_code() -> None:

@@ -62,6 +62,8 @@ def test_rivals_are_chosen_by_whichever_shortens_a_sample() -> None:
         assert mdl.measure({"w": w}, several, 0.02).comparable.bits == pytest.approx(min(each))
     (coding,) = codings({"w": heavy}, UniformGrid(0.02), several).values()
     assert coding.code.prior.df == 3.0
+    (coding,) = codings({"w": normal}, UniformGrid(0.02), Shortest((mdl.Scaled(mdl.Laplace()), mdl.Scaled()))).values()
+    assert isinstance(coding.code.prior, mdl.Gaussian)
 
 
 def test_what_the_entropy_forbids_is_not_tried(monkeypatch) -> None:
