@@ -365,6 +365,17 @@ def test_tails_change_no_length(scale: float, size: int, count: int) -> None:
     assert 8 * len(data) <= -logs[symbols + half].sum() / math.log(2.0) * 1.0002 + 64.0
 
 
+def test_levels_come_one_by_one_where_that_loses_no_rate() -> None:
+    """A level takes a count at least: more than 2^10 are too many, and 2^6 beside one that has most of the mass."""
+    flat = {levels: Alphabet(np.zeros(levels)) for levels in (64, 65, 1024, 1025)}
+    assert [levels for levels, alphabet in flat.items() if alphabet._one_by_one(4095)] == [64, 65, 1024]
+    assert not any(alphabet._one_by_one(4096) for alphabet in flat.values())
+    for share, several in ((0.74, True), (0.76, False)):
+        for levels in (64, 65):
+            logs = np.log(np.append(share, np.full(levels - 1, (1.0 - share) / (levels - 1))))
+            assert Alphabet(logs)._one_by_one(100) == (several or levels == 64)
+
+
 def test_many_alphabets_at_once_are_those_made_one_by_one() -> None:
     rng = np.random.default_rng(5)
     masses = [rng.normal(0.0, spread, levels) for spread, levels in ((0.0, 1), (3.0, 7), (9.0, 3000), (1.0, 2))]
