@@ -15,7 +15,7 @@ import mdl
 from mdl.codes.fitted import fit_scheme, searched
 from mdl.codes.scheme import Coding
 from mdl.errors import QuantizationError, WeightsError
-from mdl.trellis import CODES, SQUARED_ERROR, Trellis, shrunk
+from mdl.trellis import CODES, SQUARED_ERROR, Trellis, _batches, shrunk
 from tests.laws import SEARCH
 
 STATES = sorted(CODES)
@@ -96,6 +96,19 @@ def test_batches_are_searched_as_one(monkeypatch) -> None:
     whole = grid.quantize(w)
     monkeypatch.setattr("mdl.trellis._BATCH", 1)
     np.testing.assert_array_equal(grid.quantize(w), whole)
+
+
+def test_so_many_runs_are_searched_at_a_time() -> None:
+    sizes = [3, 700, 512, 1, 0, 3000, 511, 513, 10]
+    found = list(_batches(sizes, 512, 8))
+    assert len(found) == 1
+    assert [piece for piece in found[0] if piece[0] == 5] == [(5, slice(0, 3000))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mdl.trellis._BATCH", 3 * 512 * 24)
+        found = list(_batches(sizes, 512, 8))
+    runs = [sum(-(-(piece.stop - piece.start) // 512) for _, piece in batch) for batch in found]
+    assert runs == [3] * 5
+    assert sum(piece.stop - piece.start for batch in found for _, piece in batch) == sum(sizes)
 
 
 @pytest.mark.parametrize("batch", [1 << 25, 1, 3 * 512 * 24])
