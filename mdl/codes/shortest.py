@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,31 +77,25 @@ class Shortest:
         first = searched({name: grid for name, grid in quantizers.items() if name not in chosen}, tensors, by_line)
         codings = {}
         for name, tensor in tensors.items():
-            if name in chosen:
-                codings[name] = self._under_shortest(name, tensor, quantizers[name], chosen[name])
-            elif name in quantizers:
-                codings[name] = self._coding(name, tensor, quantizers[name], first[name])
-            else:
+            if name not in quantizers:
                 codings[name] = INTEGER_CODING
+            elif name in chosen:
+                codings[name] = _shortest(self._codings(name, tensor, quantizers[name], chosen[name]), tensor)
+            else:
+                codings[name] = self._coding(name, tensor, quantizers[name], first[name])
         return Scheme(codings)
 
-    def _coding(self, name: str, tensor: Tensor, quantizer: Quantizer, first: Symbols) -> Coding:
-        """With its symbols on the quantizer given."""
-        others = {grid: searched({name: grid}, {name: tensor}, False)[name] for grid in _others(quantizer, tensor)}
-        symbols, grid = {quantizer: first, **others}, quantizer
-        if isinstance(quantizer, Trellis) and others:
+    def _coding(self, name: str, tensor: Tensor, quantizer: Quantizer, symbols: Symbols) -> Coding:
+        """With its symbols on the quantizer given, or on another grid under whose first prior it costs less."""
+        tried = {quantizer: self._codings(name, tensor, quantizer, symbols)}
+        for grid in _others(quantizer, tensor):
+            tried[grid] = self._codings(name, tensor, grid, searched({name: grid}, {name: tensor}, False)[name])
+        first = {grid: next(codings) for grid, codings in tried.items()}
+        best = quantizer
+        if isinstance(quantizer, Trellis) and len(tried) > 1:
             nat = 2.0 * SQUARED_ERROR * quantizer.step**2  # its price in squared error
-
-            def cost(grid: Quantizer) -> float:
-                """Under one prior: on which grid a tensor is shortest hardly hangs on it."""
-                coding = next(self._codings(name, tensor, grid, symbols[grid]))
-                return _nats(coding, tensor) + coding.squared_error(tensor) / nat
-
-            grid = min(symbols, key=cost)
-        return self._under_shortest(name, tensor, grid, symbols[grid])
-
-    def _under_shortest(self, name: str, tensor: Tensor, grid: Quantizer, symbols: Symbols) -> Coding:
-        return min(self._codings(name, tensor, grid, symbols), key=lambda coding: _nats(coding, tensor))
+            best = min(tried, key=lambda grid: _nats(first[grid], tensor) + first[grid].squared_error(tensor) / nat)
+        return _shortest((first[best], *tried[best]), tensor)
 
     def _codings(self, name: str, tensor: Tensor, grid: Quantizer, symbols: Symbols) -> Iterator[Coding]:
         """Of known symbols, under one prior that can be used after the other; of rival families one.
@@ -171,6 +165,10 @@ def _excess_kurtosis(w: Array, counts: NDArray[np.int64]) -> float:
     squares = np.square(w)
     mean = counts @ squares / counts.sum()
     return float(counts @ np.square(squares / mean) / counts.sum()) - 3.0 if mean > 0.0 else 0.0
+
+
+def _shortest(codings: Iterable[Coding], tensor: Tensor) -> Coding:
+    return min(codings, key=lambda coding: _nats(coding, tensor))
 
 
 def _nats(coding: Coding, tensor: Tensor) -> float:
