@@ -24,6 +24,7 @@ def shares() -> dict[str, str]:
         "loss": _shares(loss, "more", ascending=True),
         "coders": _coders(coders),
         "speed": _speed(coders),
+        "faster": _faster(coders),
         "fewer": f"{100 * (1 - mean.mean()):.1f} %",
         "fewer_without_lenet": f"{100 * (1 - mean.drop('LeNet-300-100').mean()):.1f} %",
         "most": f"{few['share'].max():.3f}",
@@ -56,6 +57,21 @@ def _speed(table: pd.DataFrame) -> str:
     coders = columns[f"{largest}, encode"].index
     rows = [[str(coder), *(f"{float(f'{rates[coder]:.2g}'):g}" for rates in columns.values())] for coder in coders]
     return _markdown(columns, rows)
+
+
+def _faster(table: pd.DataFrame) -> str:
+    """Nncodec's seconds over ours: a row a model and qp, and one a qp for the sum of all models."""
+    ours, ways = [coder for coder in table["coder"].unique() if coder.startswith("mdl")], ["encode_s", "decode_s"]
+    summed = table.groupby(["qp", "coder"], sort=False)[ways].sum().reset_index().assign(model="all together")
+    rows = []
+    for (model, qp), part in [
+        *table.groupby(["model", "qp"], sort=False),
+        *summed.groupby(["model", "qp"], sort=False),
+    ]:
+        seconds = part.set_index("coder")[ways]
+        times = [seconds.loc["nncodec", way] / seconds.loc[coder, way] for coder in ours for way in ways]
+        rows.append([f"{model}, qp {qp}", *(f"{float(f'{value:.2g}'):g}" for value in times)])
+    return _markdown([f"{coder}, {way.removesuffix('_s')}" for coder in ours for way in ways], rows)
 
 
 def _markdown(head: Iterable[str], rows: Iterable[list[str]]) -> str:

@@ -24,7 +24,7 @@ _PEAK_BITS = 5  # nor is one with less than about 2^-5 of the heaviest's mass
 _WORDS = 1 << 12  # the most words of one length: more rounding would be felt, and tables take time to make
 _LETTERS = (64, 16, 8, 5, 4)  # the most that make words of two, three, four, five and six
 _ELSEWHERE_BITS = 5  # at most 2^-5 of the mass is told apart, for the sake of longer words
-_WORTH_WORDS = 1 << 12  # symbols in a run, at least
+_WORTH_WORDS = 1 << 15  # symbols in a run, at least
 # Even if each takes a count that it is not worth, a symbol takes 6e-6 bits more; where it takes a bit or so, 9e-5.
 _FEW_LEVELS, _MORE_LEVELS = 1 << 6, 1 << 10
 

@@ -153,7 +153,7 @@ def proportional(masses: list[float]) -> list[int]:
 def buckets_of_run(reader: Reader, table: list[int], count: int) -> list[int]:
     """Buckets of one run; those elsewhere are told after all others."""
     own = range(len(table))
-    if count >= 1 << 12 and max(table) <= 3 << 22:
+    if count >= 1 << 15 and max(table) <= 3 << 22:
         for most in (64, 16, 8, 5, 4):
             if most < len(table):
                 starts = range(len(table) - most + 2)
@@ -176,7 +176,7 @@ def buckets_of_run(reader: Reader, table: list[int], count: int) -> list[int]:
 def letters(reader: Reader, table: list[int], count: int) -> list[int]:
     """Letters of one run, in words while they last."""
     length = 1
-    if len(table) > 1 and max(table) <= 3 << 22 and count >= 1 << 12:
+    if len(table) > 1 and max(table) <= 3 << 22 and count >= 1 << 15:
         while len(table) ** (length + 1) <= 1 << 12:
             length += 1
     if length == 1:
@@ -211,7 +211,7 @@ def alphabet(reader: Reader, log_masses: list[float], count: int, tail: int = 0)
     while len(found) < count:
         size = min(1 << 18, count - len(found))
         most = 1 << 10 if max(frequencies(levels)) <= 3 << 22 else 1 << 6
-        if size < 1 << 12 and len(levels) <= most:
+        if size < 1 << 15 and len(levels) <= most:
             places = reader.symbols(frequencies(levels), size)
             starts, stops = first, [*first[1:], len(log_masses)]
         else:
