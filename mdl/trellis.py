@@ -141,20 +141,23 @@ def shrunk(w: ArrayLike, step: float, by_line: bool) -> Array:
         Whether every row and column (of all dimensions but the first) has a variance of its own, or the tensor one.
     """
     values = finite(w)
-    if not values.any():
-        return values
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        steps = values / step
-        matrix = np.square(steps.reshape(len(values), -1) if by_line and values.ndim > 1 else steps.reshape(1, -1))
-        variance = whole = matrix.mean()
+        steps = np.asarray(values / step)
+        lines = len(values) if by_line and values.ndim > 1 and values.size else 1
+        matrix = np.square(steps, out=steps).reshape(lines, -1)
+        whole = matrix.mean() if matrix.size else 0.0
+        if not 0.0 < whole < np.inf:
+            return values
+        lost = np.full((1, 1), SQUARED_ERROR / whole)
         if matrix.shape[0] > 1:
             rows, columns = (  # the fewer weights in a line, the less its own variance is believed
                 (matrix.mean(axis=axis, keepdims=True) / whole) ** (size / (size + _BEFORE))
                 for axis, size in ((1, matrix.shape[1]), (0, matrix.shape[0]))
             )
-            variance = whole * rows * columns
-        lost = np.minimum(np.nan_to_num(SQUARED_ERROR / variance), 0.5)  # a weight is not shrunk to nothing
-    return values * np.broadcast_to(1.0 - lost, matrix.shape).reshape(values.shape)
+            lost = np.multiply(lost / rows, 1.0 / columns, out=matrix)
+    np.minimum(lost, 0.5, out=lost)  # a weight is not shrunk to nothing
+    kept = np.subtract(1.0, lost, out=lost)
+    return values * (kept.reshape(values.shape) if kept.size > 1 else kept[0, 0])
 
 
 class _Steps(NamedTuple):

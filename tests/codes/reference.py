@@ -248,17 +248,20 @@ def buckets(levels: list[float], first: list[int], tail: int) -> list[int]:
 
 
 def gaussian_mass(a: float, b: float) -> float:
+    """Ln of the mass from a to b; minus infinity some 38 scales out, where the tail function ends."""
     if a + b < 0.0:
         a, b = -b, -a  # so that the tail function does not cancel
-    return 0.5 * (math.erfc(a / math.sqrt(2.0)) - math.erfc(b / math.sqrt(2.0)))
+    mass = 0.5 * (math.erfc(a / math.sqrt(2.0)) - math.erfc(b / math.sqrt(2.0)))
+    return math.log(mass) if mass > 0.0 else -math.inf
 
 
 def laplace_mass(a: float, b: float) -> float:
+    """The same, however far out."""
     if a + b < 0.0:
         a, b = -b, -a
     if a < 0.0:
-        return -0.5 * (math.expm1(a) + math.expm1(-b))
-    return 0.5 * math.exp(-a) * -math.expm1(a - b)
+        return math.log(-0.5 * (math.expm1(a) + math.expm1(-b)))
+    return -a - math.log(2.0) + math.log(-math.expm1(a - b))
 
 
 def masses(mass: Callable[[float, float], float], loc: float, scale: float, grid: Grid) -> Callable[[int, int], float]:
@@ -266,8 +269,7 @@ def masses(mass: Callable[[float, float], float], loc: float, scale: float, grid
 
     def log_mass(first: int, last: int) -> float:
         low, high = grid.edges(first, last)
-        found = mass((low - loc) / scale, (high - loc) / scale)
-        return math.log(found) if found > 0.0 else -math.inf
+        return mass((low - loc) / scale, (high - loc) / scale)
 
     return log_mass
 

@@ -229,8 +229,9 @@ def test_a_reader_written_from_the_document_reads_scales(prior: Any, step: Any) 
 @pytest.mark.parametrize("spread", [0.02, 1.0], ids="{:g} of the usual scale".format)
 def test_a_reader_written_from_the_document_reads_far_weights(shape: tuple[int, int], spread: float) -> None:
     """Tails of short and of long runs, among few levels and among many, and one level that has most of the mass."""
-    w = RNG.laplace(0.0, spread, shape) * np.geomspace(0.1, 3.0, shape[0])[:, None]
-    w.ravel()[::53] = RNG.normal(0.0, 60.0, w.ravel()[::53].size)
+    rng = np.random.default_rng(17)
+    w = rng.laplace(0.0, spread, shape) * np.geomspace(0.1, 3.0, shape[0])[:, None]
+    w.ravel()[::53] = rng.normal(0.0, 60.0, w.ravel()[::53].size)
     codes = [ScaledMatrix(priors.Laplace(scale), mdl.UniformGrid(0.25), 10, shape[1]) for scale in (0.05, 0.5)]
     for code in codes:
         data, _ = write({"w": w}, Scheme({"w": Coding(mdl.UniformGrid(0.25), code)}))
