@@ -33,7 +33,7 @@ def categorical(logits: Any, first: int, last: int) -> float:
 
 
 def gaussian(mean: float, first: int, last: int) -> float:
-    return gaussian_mass((first * 0.5 - 0.25 - mean) / 3.0, (last * 0.5 + 0.25 - mean) / 3.0)
+    return math.exp(gaussian_mass((first * 0.5 - 0.25 - mean) / 3.0, (last * 0.5 + 0.25 - mean) / 3.0))
 
 
 def poisson(log_rate: float, first: int, last: int) -> float:
