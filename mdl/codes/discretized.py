@@ -138,12 +138,12 @@ class Discretized:
     def _leading(self) -> Alphabet:
         first = np.arange(0, self.levels, 1 << self._trailing_bits)
         last = np.minimum(first + (1 << self._trailing_bits), self.levels) - 1
-        return Alphabet(_with_mass(self._masses(first, last)))
+        return Alphabet(self._masses(first, last))
 
     def _trailing(self, digit: int) -> Alphabet:
         start = digit << self._trailing_bits
         cells = np.arange(start, min(start + (1 << self._trailing_bits), self.levels))
-        return Alphabet(_with_mass(self._masses(cells, cells)))
+        return Alphabet(self._masses(cells, cells))
 
 
 # Tensors in a row often share a code; kept by the codes themselves, the tables of a thousand tensors would add up.
@@ -157,9 +157,4 @@ def _log_masses(code: Discretized) -> Array:
 
 @functools.lru_cache(maxsize=4)
 def _alphabet(code: Discretized) -> Alphabet:
-    return Alphabet(_with_mass(code.log_masses), code.lo)
-
-
-def _with_mass(log_mass: Array) -> Array:
-    """The masses themselves, or equal ones where the prior leaves the whole range without."""
-    return log_mass if np.isfinite(log_mass.max()) else np.zeros_like(log_mass)
+    return Alphabet(code.log_masses, code.lo)

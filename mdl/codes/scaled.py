@@ -114,7 +114,8 @@ def _with_shapes(prior: Any, shapes: dict[str, float]) -> Any:
 class ScaledMatrix:
     """Symbols -2^reach..2^reach - 1 of a matrix, row-major, under a prior with a scale for each row times one a column.
 
-    The scale of an entry is the prior's times 2^((r + c) / 8), r and c whole numbers told for its row and its column.
+    The scale of an entry is the prior's times 2^((r + c) / 8), r and c whole numbers told for its row and its column;
+    sums that few entries have are taken together (:class:`mdl.codes.exponents.Scales`).
     Writing chooses them from the symbols, by their mean squares; ``nats`` counts them with the first symbol.
 
     Parameters

@@ -100,7 +100,8 @@ class Shortest:
     def _codings(self, name: str, tensor: Tensor, grid: Quantizer, symbols: Symbols) -> Iterator[Coding]:
         """Of known symbols, under one prior that can be used after the other; of rival families one.
 
-        What gives each symbol one mass all over a tensor is not tried where the symbols' entropy is too large for it.
+        What gives each symbol one mass all over a tensor is not tried where the symbols' entropy is too large for it,
+        nor is KT, which nears that.
         """
         counted = Histogram.of_symbols(symbols)
         narrow = counted.ends[1] - counted.ends[0] < MAX_LEVELS
